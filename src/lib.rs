@@ -1,0 +1,1 @@
+//! Referring remote sensing image segmentation.
