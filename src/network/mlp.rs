@@ -1,0 +1,29 @@
+//! The two-layer perceptron of every transformer block.
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::gelu;
+use burn::tensor::{Device, Tensor};
+
+/// Linear, exact GELU, linear.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Mlp {
+    /// `channels` in and out, `channels * ratio` between.
+    pub fn new(channels: usize, ratio: f64, device: &Device) -> Self {
+        let hidden = (channels as f64 * ratio) as usize;
+        Self {
+            fc1: LinearConfig::new(channels, hidden).init(device),
+            fc2: LinearConfig::new(hidden, channels).init(device),
+        }
+    }
+
+    /// `[batch, tokens, channels]` to the same shape.
+    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+        self.fc2.forward(gelu(self.fc1.forward(tokens)))
+    }
+}

@@ -1,0 +1,28 @@
+//! The LGCE network of "RRSIS: Referring Remote Sensing Image Segmentation", block by block.
+//!
+//! | paper | here |
+//! |---|---|
+//! | Fig. 4, language encoder (section IV-A) | [`bert`] |
+//! | Fig. 4, image encoder: Swin Transformer (section IV-A) | [`swin`] |
+//! | pixel-word attention with language gate, as in LAVT | [`pwam`] |
+//! | Fig. 5, language-guided cross-scale enhancement, Eq. (2)-(5) (section IV-B) | [`lgce`] |
+//! | segmentation decoder (section IV-C) | [`decoder`] |
+//!
+//! Feature maps travel as tokens, channels last: `[batch, height * width, channels]`. The decoder
+//! alone works channels first, because it convolves.
+
+pub mod bert;
+pub mod config;
+pub mod decoder;
+pub mod lgce;
+mod mlp;
+mod model;
+mod norm;
+pub mod pwam;
+pub mod swin;
+mod trace;
+
+pub use bert::Bert;
+pub use config::{BertConfig, CrossScale, LgceConfig, NetworkConfig};
+pub use model::{ImageFeatures, LanguageFeatures, LgceNetwork};
+pub use trace::Trace;

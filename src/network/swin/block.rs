@@ -1,0 +1,51 @@
+//! One Swin block: window attention and an MLP, both pre-norm with a residual.
+
+use burn::module::Module;
+use burn::nn::{LayerNorm, LayerNormConfig};
+use burn::tensor::{Device, Tensor};
+
+use super::window::{WindowAttention, WindowGrid};
+use crate::network::config::NetworkConfig;
+use crate::network::mlp::Mlp;
+
+/// Swin block; odd blocks of a stage shift their windows by half a window.
+#[derive(Module, Debug)]
+pub struct SwinBlock {
+    norm1: LayerNorm,
+    attn: WindowAttention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+    #[module(skip)]
+    window: usize,
+    #[module(skip)]
+    shift: usize,
+}
+
+impl SwinBlock {
+    pub(super) fn new(config: &NetworkConfig, stage: usize, index: usize, device: &Device) -> Self {
+        let channels = config.stage_channels(stage);
+        Self {
+            norm1: LayerNormConfig::new(channels).init(device),
+            attn: WindowAttention::new(channels, config.num_heads[stage], config.window, device),
+            norm2: LayerNormConfig::new(channels).init(device),
+            mlp: Mlp::new(channels, config.mlp_ratio, device),
+            window: config.window,
+            shift: if index % 2 == 1 { config.window / 2 } else { 0 },
+        }
+    }
+
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    pub(super) fn shift(&self) -> usize {
+        self.shift
+    }
+
+    /// `tokens`: `[batch, height * width, channels]`; the same shape comes back.
+    pub(super) fn forward(&self, tokens: Tensor<3>, grid: &WindowGrid) -> Tensor<3> {
+        let attended = self.attn.forward(self.norm1.forward(tokens.clone()), grid);
+        let tokens = tokens + attended;
+        tokens.clone() + self.mlp.forward(self.norm2.forward(tokens))
+    }
+}

@@ -1,0 +1,42 @@
+//! Intermediate results by name, for comparing a forward pass with reference numbers.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Tensor, TensorData};
+
+/// Collects named intermediates of one forward pass; costs nothing where it is off.
+///
+/// Names are those of the reference fixtures (`stage1.block0`, `V.3`, `lgce.TL_h`, ...).
+#[derive(Default)]
+pub struct Trace {
+    tensors: Option<BTreeMap<String, TensorData>>,
+}
+
+impl Trace {
+    /// Records nothing.
+    pub fn off() -> Self {
+        Self::default()
+    }
+
+    /// Records every intermediate, reading each back at once: for tests on native devices only.
+    pub fn on() -> Self {
+        Self {
+            tensors: Some(BTreeMap::new()),
+        }
+    }
+
+    /// What was recorded, by name.
+    pub fn into_tensors(self) -> BTreeMap<String, TensorData> {
+        self.tensors.unwrap_or_default()
+    }
+
+    pub(super) fn record<const D: usize>(
+        &mut self,
+        name: impl FnOnce() -> String,
+        tensor: &Tensor<D>,
+    ) {
+        if let Some(tensors) = &mut self.tensors {
+            tensors.insert(name(), tensor.to_data());
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The one way from an image and an expression to a mask.
+//!
+//! The page, the command line, the tests and the benchmarks all come through here. A segmenter is
+//! opened from a manifest; its files arrive one by one in any order, so that a page can fetch each
+//! when it is first needed.
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor, TensorData};
+
+use crate::error::{DeviceError, Error, Result};
+use crate::expression::{ExpressionTokenizer, TokenizedExpression};
+use crate::image::Raster;
+use crate::mask::{MarginMap, Mask};
+use crate::network::{Bert, LanguageFeatures, LgceNetwork, Trace};
+use crate::platform::{ComputeDevice, DeviceChoice, now_ms};
+use crate::weights::{Manifest, Part, WeightsError, shard};
+
+/// Coarsest and finest side that an image may be resized to for the network.
+const RESOLUTIONS: std::ops::RangeInclusive<usize> = 64..=1024;
+
+/// An image encoder and a language encoder on a device, and what they need around them.
+#[derive(Debug)]
+pub struct Segmenter {
+    manifest: Manifest,
+    device: ComputeDevice,
+    tokenizer: Option<ExpressionTokenizer>,
+    text: Option<Bert>,
+    vision: Option<LgceNetwork>,
+}
+
+/// What a caller may change for one call; `None` keeps the manifest's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SegmentOptions {
+    /// A pixel is foreground where its probability exceeds this; between 0 and 1.
+    pub threshold: Option<f32>,
+    /// Side that the image is resized to for the network: a multiple of 32 from 64 to 1024.
+    pub resolution: Option<usize>,
+}
+
+/// A mask and how it came about.
+#[derive(Clone, Debug)]
+pub struct Segmentation {
+    /// At the image's own size.
+    pub mask: Mask,
+    /// The network's output, from which masks at other thresholds can be drawn.
+    pub margin: MarginMap,
+    /// The expression was longer than the network reads.
+    pub truncated: bool,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Milliseconds spent in each step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// Resizing and normalising the image.
+    pub preprocess_ms: f64,
+    /// Tokenizer and language encoder, as far as the device works while it is called.
+    pub text_ms: f64,
+    /// Image encoder, fusion and decoder, until the result has been read back.
+    pub vision_ms: f64,
+    /// From the network's output to the mask.
+    pub postprocess_ms: f64,
+}
+
+impl Segmenter {
+    /// Opens a device for a model whose files are still to come.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the GPU was asked for and cannot be used.
+    pub async fn new(manifest: Manifest, device: DeviceChoice) -> Result<Self> {
+        let device = ComputeDevice::open(device).await?;
+        Ok(Self {
+            manifest,
+            device,
+            tokenizer: None,
+            text: None,
+            vision: None,
+        })
+    }
+
+    /// Opens a model directory with everything in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file is missing, [`Error::Weights`] where one is damaged,
+    /// [`Error::Device`] where the GPU was asked for and cannot be used.
+    #[cfg(not(target_family = "wasm"))]
+    pub async fn open_dir(directory: &std::path::Path, device: DeviceChoice) -> Result<Self> {
+        let read = |name: &str| {
+            let path = directory.join(name);
+            std::fs::read(&path).map_err(|source| Error::Io {
+                action: "Reading",
+                path,
+                source,
+            })
+        };
+        let manifest = read("manifest.json")?;
+        let manifest = Manifest::from_json(&String::from_utf8_lossy(&manifest))?;
+        let files: Vec<String> = manifest.files.iter().map(|f| f.file.clone()).collect();
+        let mut segmenter = Self::new(manifest, device).await?;
+        for file in files {
+            segmenter.load(&file, read(&file)?)?;
+        }
+        Ok(segmenter)
+    }
+
+    /// Checks one file of the manifest and builds the part it holds.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where the file is not in the manifest, has the wrong size or hash, or
+    /// does not fit the network.
+    pub fn load(&mut self, file: &str, content: Vec<u8>) -> Result<()> {
+        let entry = self.manifest.file_named(file)?;
+        entry.verify(&content)?;
+        let config = &self.manifest.config;
+        match entry.part {
+            Part::Tokenizer => self.tokenizer = Some(ExpressionTokenizer::from_json(&content)?),
+            Part::Text => {
+                let bert = Bert::new(&config.bert, &self.device.device);
+                self.text = Some(filled(bert, content, file)?);
+            }
+            Part::Vision => {
+                let network = LgceNetwork::new(config, &self.device.device);
+                self.vision = Some(filled(network, content, file)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a part has been loaded.
+    pub fn is_loaded(&self, part: Part) -> bool {
+        match part {
+            Part::Tokenizer => self.tokenizer.is_some(),
+            Part::Text => self.text.is_some(),
+            Part::Vision => self.vision.is_some(),
+        }
+    }
+
+    /// What the model is.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// "cpu" or "gpu".
+    pub fn device_name(&self) -> &'static str {
+        self.device.name
+    }
+
+    /// Why the GPU was not taken although the choice was open.
+    pub fn fallback(&self) -> Option<&str> {
+        self.device.fallback.as_deref()
+    }
+
+    /// Runs the network once on an empty image, so that a GPU compiles its shaders before somebody
+    /// waits for a mask. Does nothing on the CPU.
+    ///
+    /// # Errors
+    /// As [`Self::segment`].
+    pub async fn warm_up(&self, resolution: Option<usize>) -> Result<()> {
+        if self.device.name == "cpu" {
+            return Ok(());
+        }
+        let side = self.resolution(resolution)?;
+        let pixels = vec![0.0; 3 * side * side];
+        let tokens = self.tokenizer()?.encode("building", self.max_tokens())?;
+        let language = self.encode_text(&tokens)?;
+        self.run_vision(pixels, side, &language).await?;
+        Ok(())
+    }
+
+    /// The mask of what `expression` refers to in `image`, at the image's own size.
+    ///
+    /// # Errors
+    /// [`Error::Expression`] for an empty or overlong expression, [`Error::Option`] for an option
+    /// outside its range, [`Error::Weights`] where a part has not been loaded, [`Error::Device`]
+    /// where the device fails.
+    pub async fn segment(
+        &self,
+        image: &Raster,
+        expression: &str,
+        options: &SegmentOptions,
+    ) -> Result<Segmentation> {
+        let side = self.resolution(options.resolution)?;
+        let threshold = self.threshold(options.threshold)?;
+        let tokens = self.tokenizer()?.encode(expression, self.max_tokens())?;
+
+        let start = now_ms();
+        let input = &self.manifest.input;
+        let pixels = image
+            .resize_exact(side, side)
+            .normalised_chw(input.mean, input.std);
+        let preprocessed = now_ms();
+        let language = self.encode_text(&tokens)?;
+        let encoded = now_ms();
+        let margin = self.run_vision(pixels, side, &language).await?;
+        let computed = now_ms();
+        let mask = margin.upsample_to_mask(image.width, image.height, threshold);
+        let finished = now_ms();
+
+        Ok(Segmentation {
+            mask,
+            margin,
+            truncated: tokens.truncated,
+            timings: Timings {
+                preprocess_ms: preprocessed - start,
+                text_ms: encoded - preprocessed,
+                vision_ms: computed - encoded,
+                postprocess_ms: finished - computed,
+            },
+        })
+    }
+
+    /// Word features of an expression.
+    fn encode_text(&self, tokens: &TokenizedExpression) -> Result<LanguageFeatures> {
+        let bert = self
+            .text
+            .as_ref()
+            .ok_or_else(|| self.not_loaded(Part::Text))?;
+        let device = &self.device.device;
+        let count = tokens.ids.len();
+        let ids = TensorData::new(tokens.ids.clone(), [1, count]);
+        let mask: Vec<f32> = tokens.mask.iter().map(|bit| f32::from(*bit)).collect();
+        let ids = Tensor::<2, Int>::from_data(ids, device);
+        let mask = Tensor::<2>::from_data(TensorData::new(mask, [1, count]), device);
+        let words = bert.forward(ids, mask.clone(), &mut Trace::off());
+        Ok(LanguageFeatures { words, mask })
+    }
+
+    /// Foreground minus background logit at a quarter of the network's resolution.
+    ///
+    /// `pixels`: normalised RGB `[3, side, side]`. The only read from the device is this map.
+    async fn run_vision(
+        &self,
+        pixels: Vec<f32>,
+        side: usize,
+        language: &LanguageFeatures,
+    ) -> Result<MarginMap> {
+        let network = self
+            .vision
+            .as_ref()
+            .ok_or_else(|| self.not_loaded(Part::Vision))?;
+        let image = TensorData::new(pixels, [1, 3, side, side]);
+        let image = Tensor::<4>::from_data(image, &self.device.device);
+        let features = network.encode_image(image, &mut Trace::off());
+        let logits = network.forward(features, language, &mut Trace::off());
+        let [_, _, height, width] = logits.dims();
+        let margin = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
+        let failed = |reason: String| DeviceError::Failed {
+            device: self.device.name,
+            action: "running the network",
+            reason,
+        };
+        let data = margin
+            .into_data_async()
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .convert::<f32>()
+            .try_into_vec::<f32>()
+            .map_err(|error| failed(format!("{error:?}")))?;
+        Ok(MarginMap {
+            width,
+            height,
+            data,
+        })
+    }
+
+    fn tokenizer(&self) -> Result<&ExpressionTokenizer> {
+        self.tokenizer
+            .as_ref()
+            .ok_or_else(|| self.not_loaded(Part::Tokenizer))
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.manifest.input.max_tokens
+    }
+
+    fn resolution(&self, asked: Option<usize>) -> Result<usize> {
+        let side = asked.unwrap_or(self.manifest.input.size);
+        if RESOLUTIONS.contains(&side) && side.is_multiple_of(32) {
+            Ok(side)
+        } else {
+            Err(Error::Option {
+                option: "resolution",
+                value: side.to_string(),
+                expected: "a multiple of 32 from 64 to 1024",
+            })
+        }
+    }
+
+    fn threshold(&self, asked: Option<f32>) -> Result<f32> {
+        let threshold = asked.unwrap_or(self.manifest.threshold);
+        if threshold > 0.0 && threshold < 1.0 {
+            Ok(threshold)
+        } else {
+            Err(Error::Option {
+                option: "threshold",
+                value: threshold.to_string(),
+                expected: "a number between 0 and 1",
+            })
+        }
+    }
+
+    fn not_loaded(&self, part: Part) -> Error {
+        match self.manifest.file_of(part) {
+            Ok(entry) => WeightsError::NotLoaded {
+                part: part.name(),
+                file: entry.file.clone(),
+            }
+            .into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// `module` with the parameters of a shard.
+fn filled<M: Module>(mut module: M, content: Vec<u8>, file: &str) -> Result<M> {
+    shard::apply(&mut module, shard::unpack(content, file)?, file)?;
+    Ok(module)
+}

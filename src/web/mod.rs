@@ -1,0 +1,192 @@
+//! The segmenter for JavaScript: small messages in, small messages out, nothing computed here.
+//!
+//! Meant to run in a worker. Every rejection is an `Error` with a `code` that scripts can act on
+//! and a message for the person in front of the page.
+
+mod error;
+
+use js_sys::{Array, Object, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use self::error::JsResult;
+use crate::image::{Raster, decode};
+use crate::platform::{DeviceChoice, gpu_unavailable};
+use crate::segmenter::{SegmentOptions, Segmentation, Segmenter};
+use crate::weights::{Manifest, Part};
+
+/// Runs once when the module is instantiated: panics then leave a trace in the console.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// Why WebGPU cannot be used here; undefined where it can.
+#[wasm_bindgen]
+pub async fn webgpu_unavailable() -> Option<String> {
+    gpu_unavailable().await
+}
+
+/// A model on a device; its files arrive through `load`.
+#[wasm_bindgen(js_name = Segmenter)]
+pub struct WebSegmenter {
+    segmenter: Segmenter,
+}
+
+#[wasm_bindgen(js_class = Segmenter)]
+impl WebSegmenter {
+    /// Opens a device ("auto", "webgpu" or "cpu") for the model of a manifest.
+    pub async fn open(manifest_json: &str, device: &str) -> JsResult<WebSegmenter> {
+        let manifest = Manifest::from_json(manifest_json).map_err(crate::Error::from)?;
+        let choice = match device {
+            "auto" => DeviceChoice::Auto,
+            "webgpu" => DeviceChoice::Gpu,
+            "cpu" => DeviceChoice::Cpu,
+            other => {
+                return Err(crate::Error::Option {
+                    option: "device",
+                    value: format!("\"{other}\""),
+                    expected: "\"auto\", \"webgpu\" or \"cpu\"",
+                }
+                .into());
+            }
+        };
+        let segmenter = Segmenter::new(manifest, choice).await?;
+        Ok(WebSegmenter { segmenter })
+    }
+
+    /// "webgpu" or "cpu".
+    #[wasm_bindgen(getter)]
+    pub fn device(&self) -> String {
+        match self.segmenter.device_name() {
+            "gpu" => "webgpu".to_owned(),
+            name => name.to_owned(),
+        }
+    }
+
+    /// With "auto": why the device is not WebGPU.
+    #[wasm_bindgen(getter)]
+    pub fn fallback(&self) -> Option<String> {
+        self.segmenter.fallback().map(str::to_owned)
+    }
+
+    /// Checks one file of the manifest and builds the part it holds.
+    pub fn load(&mut self, file: &str, content: Vec<u8>) -> JsResult<()> {
+        Ok(self.segmenter.load(file, content)?)
+    }
+
+    /// Whether the "tokenizer", "text" or "vision" part has been loaded.
+    pub fn is_loaded(&self, part: &str) -> bool {
+        [Part::Tokenizer, Part::Text, Part::Vision]
+            .into_iter()
+            .any(|known| known.name() == part && self.segmenter.is_loaded(known))
+    }
+
+    /// One dry run, so that shaders are compiled before somebody waits for a mask.
+    pub async fn warm_up(&self, resolution: Option<usize>) -> JsResult<()> {
+        Ok(self.segmenter.warm_up(resolution).await?)
+    }
+
+    /// The mask of an expression in an encoded image (PNG, JPEG, WebP, BMP, GIF, TIFF).
+    pub async fn segment(
+        &self,
+        image: Vec<u8>,
+        expression: &str,
+        threshold: Option<f32>,
+        resolution: Option<usize>,
+    ) -> JsResult<WebSegmentation> {
+        let raster = decode(&image).map_err(crate::Error::from)?;
+        // The encoded bytes are not needed while the network runs.
+        drop(image);
+        self.run(raster, expression, threshold, resolution).await
+    }
+
+    /// The mask of an expression in an image of RGBA pixels.
+    pub async fn segment_rgba(
+        &self,
+        width: usize,
+        height: usize,
+        rgba: Vec<u8>,
+        expression: &str,
+        threshold: Option<f32>,
+        resolution: Option<usize>,
+    ) -> JsResult<WebSegmentation> {
+        let raster = Raster::from_rgba(width, height, &rgba).map_err(crate::Error::from)?;
+        drop(rgba);
+        self.run(raster, expression, threshold, resolution).await
+    }
+
+    async fn run(
+        &self,
+        raster: Raster,
+        expression: &str,
+        threshold: Option<f32>,
+        resolution: Option<usize>,
+    ) -> JsResult<WebSegmentation> {
+        let options = SegmentOptions {
+            threshold,
+            resolution,
+        };
+        let segmentation = self
+            .segmenter
+            .segment(&raster, expression, &options)
+            .await?;
+        Ok(WebSegmentation { segmentation })
+    }
+}
+
+/// A mask and how it came about.
+#[wasm_bindgen(js_name = Segmentation)]
+pub struct WebSegmentation {
+    segmentation: Segmentation,
+}
+
+#[wasm_bindgen(js_class = Segmentation)]
+impl WebSegmentation {
+    /// Columns of the mask.
+    #[wasm_bindgen(getter)]
+    pub fn width(&self) -> usize {
+        self.segmentation.mask.width
+    }
+
+    /// Rows of the mask.
+    #[wasm_bindgen(getter)]
+    pub fn height(&self) -> usize {
+        self.segmentation.mask.height
+    }
+
+    /// The expression was longer than the network reads.
+    #[wasm_bindgen(getter)]
+    pub fn truncated(&self) -> bool {
+        self.segmentation.truncated
+    }
+
+    /// The mask, 0 or 1 a pixel, row-major; empty on a second call.
+    pub fn take_mask(&mut self) -> Uint8Array {
+        let data = std::mem::take(&mut self.segmentation.mask.data);
+        Uint8Array::from(data.as_slice())
+    }
+
+    /// Milliseconds spent in each step.
+    #[wasm_bindgen(getter)]
+    pub fn timings(&self) -> Object {
+        let timings = self.segmentation.timings;
+        let entries = [
+            ("preprocess_ms", timings.preprocess_ms),
+            ("text_ms", timings.text_ms),
+            ("vision_ms", timings.vision_ms),
+            ("postprocess_ms", timings.postprocess_ms),
+        ];
+        Object::from_entries(
+            &entries
+                .iter()
+                .map(|(name, value)| Array::of2(&(*name).into(), &(*value).into()))
+                .collect::<Array>(),
+        )
+        .unwrap_or_default()
+    }
+}
+
+/// Sets a property of an object of our own making, which cannot fail.
+fn set(object: &JsValue, name: &str, value: &JsValue) {
+    let _ = Reflect::set(object, &name.into(), value);
+}

@@ -1,0 +1,138 @@
+//! Checkpoints of the public PyTorch code (and of the twin in `reference/`) to our parameters.
+//!
+//! The official file is `{'model': ..., 'bert_model': ..., 'epoch', 'args'}`; plain state dicts and
+//! `.safetensors` files with the same names are read too. [`names`] holds the table of names.
+
+mod checkpoint;
+mod names;
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, TensorData};
+use burn_store::ModuleSnapshot;
+use burn_store::bridge;
+use burn_store::burn_pack::Tensor as PackTensor;
+
+pub use self::checkpoint::read_checkpoint;
+use self::names::{is_dead, upstream_name};
+use super::{WeightsError, shard};
+use crate::network::{Bert, LgceNetwork, NetworkConfig};
+
+/// Both halves of a network with the parameters of a checkpoint.
+#[derive(Debug)]
+pub struct Imported {
+    /// The language encoder.
+    pub text: Bert,
+    /// Everything else.
+    pub vision: LgceNetwork,
+    /// Parameters of the checkpoint that no output of the network depends on, and that were left
+    /// out for that reason.
+    pub dropped: Vec<String>,
+}
+
+/// Builds the network of `config` from parameters under their upstream names.
+///
+/// `what` names the checkpoint in messages.
+///
+/// # Errors
+/// [`WeightsError::Parameters`] with everything that is missing, unexpected or of another shape.
+pub fn import(
+    mut tensors: BTreeMap<String, TensorData>,
+    config: &NetworkConfig,
+    what: &str,
+    device: &Device,
+) -> Result<Imported, WeightsError> {
+    let mut text = Bert::new(&config.bert, device);
+    let mut vision = LgceNetwork::new(config, device);
+    let mut disagreement = Disagreement::default();
+    let text_parameters = take_parameters(&text, &mut tensors, &mut disagreement);
+    let vision_parameters = take_parameters(&vision, &mut tensors, &mut disagreement);
+    let (dropped, unexpected): (Vec<_>, Vec<_>) = tensors
+        .into_iter()
+        .partition(|(name, _)| is_dead(name, config));
+    if !(disagreement.missing.is_empty()
+        && disagreement.mismatched.is_empty()
+        && unexpected.is_empty())
+    {
+        return Err(WeightsError::Parameters {
+            what: what.to_owned(),
+            missing: disagreement.missing,
+            unexpected: unexpected
+                .iter()
+                .map(|(name, data)| format!("{name} {:?}", data.shape().to_vec()))
+                .collect(),
+            mismatched: disagreement.mismatched,
+        });
+    }
+    shard::apply(&mut text, text_parameters, what)?;
+    shard::apply(&mut vision, vision_parameters, what)?;
+    Ok(Imported {
+        text,
+        vision,
+        dropped: dropped.into_iter().map(|(name, _)| name).collect(),
+    })
+}
+
+/// What stands between a checkpoint and a network, collected so that it is reported at once.
+#[derive(Default)]
+struct Disagreement {
+    missing: Vec<String>,
+    mismatched: Vec<String>,
+}
+
+/// Moves the parameters of `module` out of `tensors`, in burn's layout.
+fn take_parameters<M: Module>(
+    module: &M,
+    tensors: &mut BTreeMap<String, TensorData>,
+    disagreement: &mut Disagreement,
+) -> Vec<PackTensor> {
+    let mut parameters = Vec::new();
+    for wanted in module.collect(None, None, false) {
+        let shape = wanted.shape.to_vec();
+        let upstream = upstream_name(&wanted.name);
+        let Some(data) = tensors.remove(&upstream) else {
+            disagreement.missing.push(format!("{upstream} {shape:?}"));
+            continue;
+        };
+        let found = data.shape().to_vec();
+        let data = if is_linear_weight(&wanted.name, &shape) {
+            transposed(data)
+        } else {
+            data.convert::<f32>()
+        };
+        if data.shape().to_vec() == shape {
+            parameters.push(bridge::from_data(data, wanted.name.clone(), None));
+        } else {
+            disagreement.mismatched.push(format!(
+                "{upstream}: found {found:?}, the network has {} {shape:?}",
+                wanted.name
+            ));
+        }
+    }
+    parameters
+}
+
+fn is_linear_weight(path: &str, shape: &[usize]) -> bool {
+    shape.len() == 2 && path.ends_with(".weight") && !path.contains("embeddings")
+}
+
+/// PyTorch keeps `[output, input]`, and `[output, input, 1]` for 1x1 convolutions; burn's linear
+/// layers want `[input, output]`. Anything else comes back as it is, for the shape check to refuse.
+fn transposed(data: TensorData) -> TensorData {
+    let data = data.convert::<f32>();
+    let (rows, columns) = match data.shape().to_vec()[..] {
+        [rows, columns] | [rows, columns, 1] => (rows, columns),
+        _ => return data,
+    };
+    let Ok(values) = data.as_slice::<f32>() else {
+        return data;
+    };
+    let mut output = vec![0.0f32; values.len()];
+    for row in 0..rows {
+        for column in 0..columns {
+            output[column * rows + row] = values[row * columns + column];
+        }
+    }
+    TensorData::new(output, [columns, rows])
+}

@@ -1,0 +1,200 @@
+//! Burnpack files of parameters, and their way into a network.
+
+use burn::module::Module;
+use burn::tensor::{DType, TensorData};
+use burn_store::burn_pack::{Bytes, Reader, Tensor as PackTensor, Writer};
+use burn_store::{ModuleSnapshot, bridge};
+
+use super::WeightsError;
+use super::quantization::{self, Quantization, dequantize, quantize, scale_axis};
+
+/// Suffix of the entry that holds the scales of a quantised parameter.
+const SCALE_SUFFIX: &str = ".scale";
+
+/// All parameters of a module by path, in f32.
+///
+/// # Errors
+/// [`WeightsError::Shard`] where a parameter cannot be read back from its device.
+pub fn parameters_of<M: Module>(module: &M) -> Result<Vec<(String, TensorData)>, WeightsError> {
+    module
+        .collect(None, None, false)
+        .into_iter()
+        .map(|tensor| {
+            let name = tensor.name.clone();
+            let data = bridge::into_data(tensor).map_err(|error| WeightsError::Shard {
+                file: name.clone(),
+                reason: error.to_string(),
+            })?;
+            Ok((name, data))
+        })
+        .collect()
+}
+
+/// Packs parameters into the bytes of a burnpack file.
+///
+/// # Errors
+/// [`WeightsError::Shard`] where a parameter is not floating point or the writer refuses.
+pub fn pack(
+    parameters: Vec<(String, TensorData)>,
+    quantization: Quantization,
+) -> Result<Vec<u8>, WeightsError> {
+    let mut tensors = Vec::with_capacity(parameters.len() * 2);
+    for (name, data) in parameters {
+        let data = data.convert::<f32>();
+        match quantization {
+            Quantization::F32 => tensors.push(bridge::from_data(data, name, None)),
+            Quantization::F16 => {
+                tensors.push(bridge::from_data(quantization::to_f16(data), name, None))
+            }
+            Quantization::Q8 => pack_q8(name, data, &mut tensors)?,
+        }
+    }
+    let bytes = Writer::new(tensors)
+        .with_metadata("producer", concat!("rrsis ", env!("CARGO_PKG_VERSION")))
+        .with_metadata("quantization", quantization.name())
+        .into_bytes()
+        .map_err(|error| unreadable("new shard", error))?;
+    Ok(bytes.to_vec())
+}
+
+fn pack_q8(
+    name: String,
+    data: TensorData,
+    tensors: &mut Vec<PackTensor>,
+) -> Result<(), WeightsError> {
+    let shape = data.shape().to_vec();
+    let Some(axis) = scale_axis(&name, &shape) else {
+        tensors.push(bridge::from_data(data, name, None));
+        return Ok(());
+    };
+    let values = data
+        .try_to_vec::<f32>()
+        .map_err(|error| unreadable(&name, format!("{error:?}")))?;
+    let quantized = quantize(&values, &shape, axis);
+    let mut scale_shape = vec![1; shape.len()];
+    scale_shape[axis] = shape[axis];
+    tensors.push(bridge::from_data(
+        TensorData::new(quantized.scales, scale_shape),
+        format!("{name}{SCALE_SUFFIX}"),
+        None,
+    ));
+    tensors.push(bridge::from_data(
+        TensorData::new(quantized.values, shape),
+        name,
+        None,
+    ));
+    Ok(())
+}
+
+/// Reads a burnpack file back to f32 parameters; `file` is its name, for messages.
+///
+/// # Errors
+/// [`WeightsError::Shard`] where the bytes are not a burnpack, or a scale does not fit its values.
+pub fn unpack(bytes: Vec<u8>, file: &str) -> Result<Vec<PackTensor>, WeightsError> {
+    let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes))
+        .map_err(|error| unreadable(file, error))?;
+    let tensors = reader
+        .into_tensors()
+        .map_err(|error| unreadable(file, error))?;
+    let (scales, values): (Vec<_>, Vec<_>) = tensors
+        .into_iter()
+        .partition(|tensor| tensor.name.ends_with(SCALE_SUFFIX));
+    let mut scales: std::collections::HashMap<String, PackTensor> = scales
+        .into_iter()
+        .map(|tensor| (tensor.name.clone(), tensor))
+        .collect();
+    let unpacked = values
+        .into_iter()
+        .map(|tensor| {
+            let scale = scales.remove(&format!("{}{SCALE_SUFFIX}", tensor.name));
+            unpack_one(tensor, scale, file)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    match scales.into_keys().next() {
+        Some(orphan) => Err(unreadable(file, format!("{orphan} has no values"))),
+        None => Ok(unpacked),
+    }
+}
+
+fn unpack_one(
+    tensor: PackTensor,
+    scale: Option<PackTensor>,
+    file: &str,
+) -> Result<PackTensor, WeightsError> {
+    let name = tensor.name.clone();
+    let refuse = |reason: String| unreadable(file, format!("{name}: {reason}"));
+    match (tensor.dtype, scale) {
+        (DType::F32, None) => Ok(tensor),
+        (DType::F16, None) => {
+            let data = bridge::into_data(tensor).map_err(|error| refuse(error.to_string()))?;
+            Ok(bridge::from_data(data.convert::<f32>(), name, None))
+        }
+        (DType::I8, Some(scale)) => {
+            let values = bridge::into_data(tensor).map_err(|error| refuse(error.to_string()))?;
+            let scales = bridge::into_data(scale).map_err(|error| refuse(error.to_string()))?;
+            let shape = values.shape().to_vec();
+            let scale_shape = scales.shape().to_vec();
+            let axis = scale_shape
+                .iter()
+                .position(|length| *length != 1)
+                .unwrap_or(0);
+            let mut expected = vec![1; shape.len()];
+            if let (Some(entry), Some(length)) = (expected.get_mut(axis), shape.get(axis)) {
+                *entry = *length;
+            }
+            if expected != scale_shape {
+                return Err(refuse(format!(
+                    "scales of shape {scale_shape:?} do not fit values of shape {shape:?}"
+                )));
+            }
+            let values = values
+                .as_slice::<i8>()
+                .map_err(|error| refuse(format!("{error:?}")))?;
+            let scales = scales
+                .as_slice::<f32>()
+                .map_err(|error| refuse(format!("{error:?}")))?;
+            let data = TensorData::new(dequantize(values, scales, &shape, axis), shape);
+            Ok(bridge::from_data(data, name, None))
+        }
+        (dtype, scale) => Err(refuse(format!(
+            "values of type {dtype:?} {} scales",
+            if scale.is_some() { "with" } else { "without" }
+        ))),
+    }
+}
+
+/// Puts parameters into a module; all of them must fit, and none may be missing.
+///
+/// # Errors
+/// [`WeightsError::Parameters`], listing everything that disagrees.
+pub fn apply<M: Module>(
+    module: &mut M,
+    parameters: Vec<PackTensor>,
+    what: &str,
+) -> Result<(), WeightsError> {
+    let result = module.apply(parameters, None, None, false);
+    if result.errors.is_empty() && result.missing.is_empty() && result.unused.is_empty() {
+        return Ok(());
+    }
+    Err(WeightsError::Parameters {
+        what: what.to_owned(),
+        missing: result
+            .missing
+            .iter()
+            .map(|missing| format!("{missing:?}"))
+            .collect(),
+        unexpected: result.unused,
+        mismatched: result
+            .errors
+            .iter()
+            .map(|error| error.to_string())
+            .collect(),
+    })
+}
+
+fn unreadable(file: &str, reason: impl ToString) -> WeightsError {
+    WeightsError::Shard {
+        file: file.to_owned(),
+        reason: reason.to_string(),
+    }
+}

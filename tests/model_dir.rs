@@ -1,0 +1,198 @@
+//! A model directory: written, read back, and refused where something is wrong with it.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use rrsis::image::Raster;
+use rrsis::network::{Bert, BertConfig, LgceNetwork, NetworkConfig};
+use rrsis::platform::DeviceChoice;
+use rrsis::segmenter::{SegmentOptions, Segmentation, Segmenter};
+use rrsis::weights::Manifest;
+use rrsis::weights::export::write_model_dir;
+use rrsis::weights::import::Imported;
+use rrsis::weights::quantization::Quantization;
+
+/// The default network, but thin: every block exists, nothing takes long.
+fn thin() -> NetworkConfig {
+    NetworkConfig {
+        embed_dim: 16,
+        depths: [2, 2, 2, 2],
+        num_heads: [1, 2, 4, 8],
+        window: 4,
+        bert: BertConfig {
+            hidden_size: 32,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            intermediate_size: 64,
+            ..BertConfig::minilm_l6()
+        },
+        decoder_hidden: 16,
+        image_size: 64,
+        ..NetworkConfig::rrsis_small()
+    }
+}
+
+fn untrained(config: &NetworkConfig) -> Imported {
+    let device = Device::flex();
+    device.seed(7);
+    Imported {
+        text: Bert::new(&config.bert, &device),
+        vision: LgceNetwork::new(config, &device),
+        dropped: Vec::new(),
+    }
+}
+
+fn write(network: &Imported, config: &NetworkConfig, quantization: Quantization, out: &Path) {
+    let tokenizer = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/models/rrsis-small/tokenizer.json"
+    ))
+    .expect("tokenizer");
+    let manifest = Manifest::new("thin", config.clone(), quantization);
+    write_model_dir(network, &tokenizer, manifest, quantization, out).expect("written");
+}
+
+fn gradient(width: usize, height: usize) -> Raster {
+    let rgb = (0..width * height)
+        .flat_map(|index| {
+            let (x, y) = (index % width, index / width);
+            [(x * 3) as u8, (y * 5) as u8, (x * y) as u8]
+        })
+        .collect();
+    Raster::new(width, height, rgb).expect("sizes agree")
+}
+
+fn segment(dir: &Path, image: &Raster, options: &SegmentOptions) -> Segmentation {
+    pollster::block_on(async {
+        let segmenter = Segmenter::open_dir(dir, DeviceChoice::Cpu)
+            .await
+            .expect("opens");
+        segmenter
+            .segment(image, "building", options)
+            .await
+            .expect("runs")
+    })
+}
+
+#[test]
+fn a_written_model_segments_at_the_images_own_size() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    write(&untrained(&config), &config, Quantization::Q8, dir.path());
+    let image = gradient(75, 58);
+    let result = segment(dir.path(), &image, &SegmentOptions::default());
+    assert_eq!((result.mask.width, result.mask.height), (75, 58));
+    assert_eq!(result.mask.data.len(), 75 * 58);
+    assert_eq!((result.margin.width, result.margin.height), (16, 16));
+    assert!(result.margin.data.iter().all(|margin| margin.is_finite()));
+
+    let finer = SegmentOptions {
+        resolution: Some(128),
+        ..SegmentOptions::default()
+    };
+    let result = segment(dir.path(), &image, &finer);
+    assert_eq!((result.margin.width, result.margin.height), (32, 32));
+}
+
+#[test]
+fn eight_and_sixteen_bits_stay_close_to_full_precision() {
+    let config = thin();
+    let network = untrained(&config);
+    let image = gradient(64, 64);
+    let margins = [Quantization::F32, Quantization::F16, Quantization::Q8].map(|quantization| {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        write(&network, &config, quantization, dir.path());
+        segment(dir.path(), &image, &SegmentOptions::default())
+            .margin
+            .data
+    });
+    let spread = |values: &[f32]| {
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        values
+            .iter()
+            .map(|value| (value - mean).abs())
+            .fold(0.0, f32::max)
+    };
+    let largest = spread(&margins[0]);
+    assert!(largest > 0.0);
+    for (margin, share) in [(&margins[1], 0.02), (&margins[2], 0.15)] {
+        let off = margin
+            .iter()
+            .zip(&margins[0])
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0f32, f32::max);
+        assert!(off > 0.0, "quantisation must change something");
+        assert!(
+            off < share * largest,
+            "off by {off} at a spread of {largest}"
+        );
+    }
+}
+
+#[test]
+fn options_outside_their_range_are_refused_with_the_range() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    write(&untrained(&config), &config, Quantization::Q8, dir.path());
+    let segmenter =
+        pollster::block_on(Segmenter::open_dir(dir.path(), DeviceChoice::Cpu)).expect("opens");
+    let image = gradient(8, 8);
+    for (threshold, resolution, named) in [
+        (None, Some(100), "resolution"),
+        (None, Some(4096), "resolution"),
+        (Some(0.0), None, "threshold"),
+        (Some(f32::NAN), None, "threshold"),
+    ] {
+        let options = SegmentOptions {
+            threshold,
+            resolution,
+        };
+        let error = pollster::block_on(segmenter.segment(&image, "car", &options))
+            .expect_err("out of range");
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_a_short_a_damaged_and_a_foreign_file_are_each_named() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    write(&untrained(&config), &config, Quantization::Q8, dir.path());
+    let vision = dir.path().join("vision.bpk");
+    let good = std::fs::read(&vision).expect("written");
+    let open = || pollster::block_on(Segmenter::open_dir(dir.path(), DeviceChoice::Cpu));
+    let message = || open().expect_err("must be refused").to_string();
+
+    std::fs::write(&vision, &good[..good.len() / 2]).expect("writable");
+    assert!(message().contains("vision.bpk") && message().contains("bytes"));
+
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    std::fs::write(&vision, &flipped).expect("writable");
+    assert!(message().contains("vision.bpk") && message().contains("SHA-256"));
+
+    std::fs::remove_file(&vision).expect("removable");
+    assert!(message().contains("vision.bpk"));
+
+    std::fs::write(&vision, &good).expect("writable");
+    assert!(open().is_ok());
+
+    // Shards of another network: every parameter that does not fit is listed.
+    let other = NetworkConfig {
+        embed_dim: 32,
+        ..config
+    };
+    let wrong = tempfile::tempdir().expect("temporary directory");
+    write(&untrained(&other), &other, Quantization::Q8, wrong.path());
+    let json = std::fs::read_to_string(wrong.path().join("manifest.json")).expect("written");
+    let json = json.replace("\"embed_dim\": 32", "\"embed_dim\": 16");
+    std::fs::write(wrong.path().join("manifest.json"), json).expect("writable");
+    let error = pollster::block_on(Segmenter::open_dir(wrong.path(), DeviceChoice::Cpu))
+        .expect_err("must be refused")
+        .to_string();
+    assert!(
+        error.contains("another shape") && error.contains("patch_embed"),
+        "{error}"
+    );
+}

@@ -1,0 +1,179 @@
+//! The network against reference numbers of the public PyTorch code.
+//!
+//! Every folder under `../shared/fixtures/parity` (or `$RRSIS_PARITY_DIR`) holds a configuration,
+//! weights under upstream names, and inputs, intermediates and logits of several cases.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rrsis::network::decoder::upsample;
+use rrsis::network::{BertConfig, CrossScale, LanguageFeatures, LgceConfig, NetworkConfig, Trace};
+use rrsis::weights::import::{Imported, import, read_checkpoint};
+use serde_json::Value;
+
+/// Absolute, for logits: fp32 against fp64 differs by 4e-6 in the fixtures; this leaves room for
+/// another order of sums.
+const LOGITS: f32 = 1e-4;
+/// Relative to the largest value, for intermediates: normalisations amplify the last digit where
+/// their input hardly varies.
+const INTERMEDIATES: f32 = 5e-4;
+
+#[test]
+fn the_public_codes_numbers_come_out() {
+    let root = std::env::var_os("RRSIS_PARITY_DIR").map_or_else(
+        || common::shared_dir().map(|shared| shared.join("fixtures/parity")),
+        |root| Some(PathBuf::from(root)),
+    );
+    let Some(root) = root.filter(|root| root.is_dir()) else {
+        return common::skip("reference numbers (fixtures/parity) are not beside this checkout");
+    };
+    let mut folders = 0;
+    for entry in std::fs::read_dir(&root).expect("readable").flatten() {
+        if entry.path().join("meta.json").is_file() {
+            check_folder(&entry.path());
+            folders += 1;
+        }
+    }
+    assert!(folders > 0, "no case under {}", root.display());
+}
+
+#[test]
+fn the_official_checkpoint_layout_gives_the_same_parameters() {
+    let Some(folder) = common::shared_dir().map(|dir| dir.join("fixtures/parity/tiny16")) else {
+        return common::skip("reference numbers (fixtures/parity) are not beside this checkout");
+    };
+    let plain = read_checkpoint(&folder.join("weights.safetensors")).expect("readable");
+    let official = read_checkpoint(&folder.join("checkpoint.pth")).expect("readable");
+    for (name, data) in &plain {
+        let Some(other) = official.get(name) else {
+            panic!("{name} is missing from checkpoint.pth");
+        };
+        assert_eq!(data, other, "{name}");
+    }
+}
+
+fn check_folder(folder: &Path) {
+    let meta: Value = serde_json::from_str(
+        &std::fs::read_to_string(folder.join("meta.json")).expect("meta.json"),
+    )
+    .expect("JSON");
+    let config = config_of(&meta["config"]);
+    let device = Device::flex();
+    let tensors = read_checkpoint(&folder.join("weights.safetensors")).expect("readable");
+    let network = import(tensors, &config, "weights.safetensors", &device)
+        .unwrap_or_else(|error| panic!("{error}"));
+    for case in meta["cases"].as_array().expect("cases") {
+        let file = case["file"].as_str().expect("file");
+        let expected = read_checkpoint(&folder.join(file)).expect("readable");
+        let actual = run(&network, &expected, &device);
+        compare(&format!("{}/{file}", folder.display()), &expected, &actual);
+    }
+}
+
+/// The fixture's own description of a configuration.
+fn config_of(meta: &Value) -> NetworkConfig {
+    let number = |value: &Value| value.as_u64().expect("number") as usize;
+    let four = |value: &Value| std::array::from_fn(|index| number(&value[index]));
+    let embed_dim = number(&meta["embed_dim"]);
+    NetworkConfig {
+        embed_dim,
+        depths: four(&meta["depths"]),
+        num_heads: four(&meta["num_heads"]),
+        window: number(&meta["window"]),
+        mlp_ratio: 4.0,
+        bert: BertConfig {
+            vocab_size: number(&meta["bert"]["vocab_size"]),
+            hidden_size: number(&meta["bert"]["hidden_size"]),
+            num_hidden_layers: number(&meta["bert"]["num_hidden_layers"]),
+            num_attention_heads: number(&meta["bert"]["num_attention_heads"]),
+            intermediate_size: number(&meta["bert"]["intermediate_size"]),
+            max_position_embeddings: number(&meta["bert"]["max_position_embeddings"]),
+            layer_norm_eps: 1e-12,
+        },
+        lgce: Some(LgceConfig {
+            depths: [number(&meta["msb_depth"][0]), number(&meta["msb_depth"][1])],
+            heads: [number(&meta["msb_heads"][0]), number(&meta["msb_heads"][1])],
+            mlp_ratio: meta["msb_mlp_ratio"].as_f64().expect("number"),
+        }),
+        decoder_hidden: embed_dim * 4,
+        cross_scale: CrossScale::Upstream,
+        max_tokens: 20,
+        image_size: 480,
+    }
+}
+
+/// All intermediates of a forward pass on a case's inputs, and the logits at the image's size.
+fn run(
+    network: &Imported,
+    case: &BTreeMap<String, TensorData>,
+    device: &Device,
+) -> BTreeMap<String, TensorData> {
+    let mut trace = Trace::on();
+    let image = Tensor::<4>::from_data(case["in.image"].clone(), device);
+    let ids = Tensor::<2, Int>::from_data(case["in.input_ids"].clone().convert::<i32>(), device);
+    let mask = Tensor::<2>::from_data(case["in.attention_mask"].clone().convert::<f32>(), device);
+    let words = network.text.forward(ids, mask.clone(), &mut trace);
+    let language = LanguageFeatures { words, mask };
+    let [_, _, height, width] = image.dims();
+    let features = network.vision.encode_image(image, &mut trace);
+    let logits = network.vision.forward(features, &language, &mut trace);
+    let logits = upsample(logits, [height, width]);
+    let mut tensors = trace.into_tensors();
+    tensors.insert("logits".into(), logits.into_data());
+    tensors
+}
+
+/// Intermediates relative to their scale, logits absolutely.
+fn compare(
+    what: &str,
+    expected: &BTreeMap<String, TensorData>,
+    actual: &BTreeMap<String, TensorData>,
+) {
+    let mut compared = 0;
+    let mut failures = Vec::new();
+    for (name, actual) in actual {
+        let Some(expected) = expected.get(name) else {
+            continue;
+        };
+        assert_eq!(
+            expected.shape().to_vec(),
+            actual.shape().to_vec(),
+            "{what}: {name}"
+        );
+        let expected = expected
+            .clone()
+            .convert::<f32>()
+            .try_into_vec::<f32>()
+            .expect("f32");
+        let actual = actual
+            .clone()
+            .convert::<f32>()
+            .try_into_vec::<f32>()
+            .expect("f32");
+        let largest = expected
+            .iter()
+            .fold(0.0f32, |largest, v| largest.max(v.abs()));
+        let tolerance = match name.as_str() {
+            "logits" => LOGITS,
+            _ => INTERMEDIATES * largest.max(1.0),
+        };
+        let difference = expected
+            .iter()
+            .zip(&actual)
+            .fold(0.0f32, |largest, (a, b)| largest.max((a - b).abs()));
+        compared += 1;
+        // A NaN must fail too.
+        if !(difference <= tolerance) {
+            failures.push(format!("{name}: off by {difference:e} at scale {largest}"));
+        }
+    }
+    println!("{what}: {compared} tensors compared");
+    assert!(
+        actual.contains_key("logits") && compared > 5,
+        "{what}: only {compared}"
+    );
+    assert!(failures.is_empty(), "{what}:\n{}", failures.join("\n"));
+}
