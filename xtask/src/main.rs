@@ -1,1 +1,101 @@
-fn main() {}
+//! `cargo xtask`: everything that is done to this repository beyond plain cargo.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `setup` | installs what is missing: wasm32 standard library, node packages, Chromium |
+//! | `build` | compiles the browser module and assembles the static site in `dist/` |
+//! | `serve` | builds, then serves `dist/` on 127.0.0.1 |
+//! | `test` | runs every test, those in the browser too |
+//! | `wasm-cargo` | plain cargo for wasm32, with the flags of the browser build |
+
+mod build;
+mod process;
+mod serve;
+mod settings;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set up, build, serve and test rrsis")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing for building and testing (safe to run again)
+    Setup,
+    /// Build the static site in dist/
+    Build {
+        /// Profile of wasm-pack.toml: `web` ships, `web-dev` is quick to rebuild
+        #[arg(long, default_value = "web")]
+        profile: String,
+    },
+    /// Set up, build and serve dist/ on 127.0.0.1
+    Serve {
+        #[arg(long, default_value_t = 8000)]
+        port: u16,
+        /// Serve dist/ as it is
+        #[arg(long)]
+        no_build: bool,
+        /// Profile of wasm-pack.toml to build
+        #[arg(long, default_value = "web")]
+        profile: String,
+    },
+    /// Set up and run every test; the last line counts them
+    Test {
+        /// Run only tests whose name contains this
+        #[arg(long)]
+        filter: Option<String>,
+        /// Leave the browser tests (and the wasm build) out
+        #[arg(long)]
+        no_browser: bool,
+        /// Profile of wasm-pack.toml the browser tests run on
+        #[arg(long, default_value = "web-dev")]
+        profile: String,
+    },
+    /// Run cargo with the wasm32 toolchain, e.g. `cargo xtask wasm-cargo check --lib`
+    WasmCargo {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::locate()?;
+    match command {
+        Command::Setup => setup::everything(&workspace)?,
+        Command::Build { profile } => build::site(&workspace, &profile, &workspace.dist())?,
+        Command::Serve { port, no_build, profile } => {
+            // Said before a build of minutes, not after it.
+            let server = serve::bind(port)?;
+            if !no_build {
+                build::site(&workspace, &profile, &workspace.dist())?;
+            }
+            serve::forever(server, &workspace.dist())?;
+        }
+        Command::Test { filter, no_browser, profile } => {
+            return test::everything(&workspace, filter.as_deref(), no_browser, &profile);
+        }
+        Command::WasmCargo { arguments } => build::wasm_cargo(&workspace, &arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,29 @@
+//! Installing what is missing. Every step looks first and does nothing when all is there.
+
+mod apt;
+mod chromium;
+mod node;
+mod wasm;
+
+pub use chromium::chromium;
+pub use node::{Node, hex, node};
+pub use wasm::{WasmToolchain, wasm_toolchain};
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+
+/// Target triple of the browser build.
+pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// `cargo xtask setup`: all that building and testing need.
+pub fn everything(workspace: &Workspace) -> Result<()> {
+    println!("cache: {}", workspace.cache.display());
+    println!("target directory: {}", workspace.target.display());
+    let toolchain = wasm_toolchain(workspace)?;
+    println!("wasm32 standard library: {}", toolchain.description);
+    let node = node(workspace)?;
+    println!("node packages: {} (node {})", workspace.web_tests().join("node_modules").display(), node.version);
+    println!("Chromium for the tests: {}", chromium()?.display());
+    Ok(())
+}
