@@ -1,0 +1,105 @@
+//! Masks: what the network gives, what a file holds.
+
+mod file;
+mod margin;
+
+use thiserror::Error;
+
+pub use margin::MarginMap;
+
+use crate::image::ImageError;
+
+/// A binary mask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Row-major, 1 where the expression refers to the pixel, else 0: `width * height` bytes.
+    pub data: Vec<u8>,
+}
+
+/// Why a mask cannot be read or written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MaskError {
+    /// The file is no image.
+    #[error("The mask {file} cannot be read. {source}")]
+    Image {
+        /// Which file.
+        file: String,
+        /// What is wrong with it.
+        source: ImageError,
+    },
+    /// A pixel is neither background nor foreground.
+    #[error(
+        "The mask {file} holds the value {value} at column {x}, row {y}. \
+         A mask holds either only 0 and 1, or only 0 and 255."
+    )]
+    Value {
+        /// Which file.
+        file: String,
+        /// The value.
+        value: u16,
+        /// Column, from 0.
+        x: usize,
+        /// Row, from 0.
+        y: usize,
+    },
+    /// A pixel has a colour.
+    #[error(
+        "The mask {file} is coloured at column {x}, row {y}. \
+         A mask is grey: 0 and 1, or 0 and 255."
+    )]
+    Coloured {
+        /// Which file.
+        file: String,
+        /// Column, from 0.
+        x: usize,
+        /// Row, from 0.
+        y: usize,
+    },
+    /// PNG encoding failed.
+    #[error(transparent)]
+    Encode(#[from] ImageError),
+}
+
+impl Mask {
+    /// A mask without foreground.
+    pub fn empty(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            height,
+            data: vec![0; width * height],
+        }
+    }
+
+    /// Number of foreground pixels.
+    pub fn foreground(&self) -> u64 {
+        self.data.iter().map(|value| u64::from(*value)).sum()
+    }
+
+    /// The mask at another size by nearest neighbour, as the official pipeline resizes targets.
+    pub fn resize_nearest(&self, width: usize, height: usize) -> Self {
+        let columns: Vec<usize> = nearest(self.width, width).collect();
+        let data = nearest(self.height, height)
+            .flat_map(|y| columns.iter().map(move |x| self.data[y * self.width + x]))
+            .collect();
+        Self {
+            width,
+            height,
+            data,
+        }
+    }
+}
+
+/// Input position whose cell holds the centre of each output position.
+fn nearest(input: usize, output: usize) -> impl Iterator<Item = usize> {
+    let scale = input as f64 / output as f64;
+    // Pillow adds up the steps, and where a centre falls on the edge of a cell the rounding of the
+    // sum decides.
+    std::iter::successors(Some(scale / 2.0), move |centre| Some(centre + scale))
+        .take(output)
+        .map(move |centre| (centre as usize).min(input.saturating_sub(1)))
+}
