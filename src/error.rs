@@ -20,6 +20,10 @@ pub enum Error {
     /// A mask file cannot be used.
     #[error(transparent)]
     Mask(#[from] crate::mask::MaskError),
+    /// A data set cannot be read or written.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Dataset(#[from] crate::dataset::DatasetError),
     /// The configuration of the network makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),

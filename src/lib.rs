@@ -17,6 +17,8 @@ pub mod weights;
 pub mod cli;
 #[cfg(not(target_family = "wasm"))]
 pub mod dataset;
+#[cfg(not(target_family = "wasm"))]
+pub mod files;
 #[cfg(target_family = "wasm")]
 pub mod web;
 
