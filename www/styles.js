@@ -37,14 +37,13 @@ styles.replaceSync(`
   transition: background 0.15s;
 }
 .stage.over { outline: 3px solid var(--accent); outline-offset: -8px; }
-.picture { position: relative; display: grid; max-width: 100%; }
+.picture { position: relative; display: grid; width: 100%; }
 .picture canvas {
   grid-area: 1 / 1;
   display: block;
-  max-width: 100%;
-  max-height: min(70vh, 44rem);
-  width: auto;
-  height: auto;
+  width: 100%;
+  height: min(68vh, 36rem);
+  object-fit: contain;
 }
 .overlay { pointer-events: none; }
 .invitation { padding: 2rem 1.25rem; text-align: center; color: var(--quiet); }
