@@ -4,7 +4,7 @@
     pip install numpy pillow tifffile imagecodecs
     python make_samples.py deepforest-2.1.0-py3-none-any.whl solaris-0.4.0-py3-none-any.whl
 
-Writes the JPEG files beside this script. README.md says where the pictures come from.
+Writes the JPEG files beside this script, and small ones into thumbs/. README.md says where the pictures come from.
 """
 
 import io
@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
+THUMBS = HERE / "thumbs"
 QUALITY = 88
 
 
@@ -63,9 +64,12 @@ def main(deepforest, solaris):
             tifffile.imread(member(deepforest, "deepforest/data/OSBS_029.tif"))[..., :3]
         ).resize((600, 600), Image.LANCZOS),
     }
+    THUMBS.mkdir(exist_ok=True)
     for name, picture in pictures.items():
         picture.save(HERE / name, quality=QUALITY, optimize=True, progressive=True)
         print(name, picture.size, (HERE / name).stat().st_size)
+        thumb = ImageOps.fit(picture, (300, 200), Image.LANCZOS)
+        thumb.save(THUMBS / name, quality=72, optimize=True, progressive=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,148 @@
+/**
+ * Segmentation without a user interface: what <rrsis-segment> itself uses.
+ *
+ *     import { createSegmenter } from "./engine.js";
+ *     const segmenter = createSegmenter({ model: "models/rrsis-small/" });
+ *     const { width, height, mask } = await segmenter.segment(file, "building");
+ */
+import { abortReason, asRrsisError, EMPTY_EXPRESSION, RrsisError } from "./lib/errors.js";
+import { acquireHost } from "./lib/host.js";
+import { fetchImage, workerInput } from "./lib/image-input.js";
+
+export { RrsisError };
+
+/** Where the model lies that comes with this package. */
+export const DEFAULT_MODEL = new URL("./models/rrsis-small/", import.meta.url).href;
+
+const DEVICES = ["auto", "webgpu", "cpu"];
+
+/** Every part of a model. */
+export const ALL_PARTS = ["tokenizer", "text", "vision"];
+
+/**
+ * Nothing is downloaded before `load` or `segment`. Segmenters that name the same model and device
+ * share one worker and one copy of the weights.
+ *
+ * @param {{model?: string | URL, device?: "auto" | "webgpu" | "cpu", resolution?: number}} [options]
+ */
+export function createSegmenter(options) {
+  return new Segmenter(options);
+}
+
+/** Fires `progress` events while it works; see rrsis-segment.d.ts. */
+export class Segmenter extends EventTarget {
+  #host;
+  #resolution;
+
+  /** "webgpu" or "cpu" once it is known. */
+  device;
+  /** Why it is not WebGPU, where the choice was open. */
+  fallback;
+  /** Whether all parts of the model are there. */
+  complete = false;
+
+  constructor({ model = DEFAULT_MODEL, device = "auto", resolution } = {}) {
+    super();
+    if (!DEVICES.includes(device)) {
+      throw new RrsisError("options", `device is "${device}", but must be ${DEVICES.map((d) => `"${d}"`).join(", ")}.`);
+    }
+    this.#resolution = resolution;
+    this.#host = acquireHost({ model: folder(model), device });
+  }
+
+  /**
+   * Loads the model or parts of it.
+   * @param {{parts?: ("tokenizer" | "text" | "vision")[], signal?: AbortSignal}} [options]
+   * @returns {Promise<void>}
+   */
+  async load({ parts = ALL_PARTS, signal } = {}) {
+    await this.#call({ type: "load", parts, resolution: this.#resolution }, signal);
+  }
+
+  /**
+   * The mask of what the expression refers to.
+   *
+   * @param {Blob | ImageBitmap | HTMLImageElement | string} image a string is a URL
+   * @param {string} expression
+   * @param {{signal?: AbortSignal, threshold?: number, resolution?: number}} [options]
+   * @returns {Promise<import("./engine.js").SegmentResult>}
+   */
+  async segment(image, expression, { signal, threshold, resolution = this.#resolution } = {}) {
+    // Told before anything is downloaded; all else is judged by the program.
+    if (typeof expression !== "string" || !expression.trim()) throw new RrsisError("expression", EMPTY_EXPRESSION);
+    if (image instanceof Blob && image.size === 0) {
+      throw new RrsisError("image", "The image file is empty (0 bytes). Choose the file again, or save it anew.");
+    }
+    const start = performance.now();
+    signal?.throwIfAborted();
+    const input = await abortable(
+      (async () => workerInput(typeof image === "string" ? await fetchImage(image, signal) : image))(),
+      signal,
+    );
+    const result = await this.#call({ type: "segment", input, expression, threshold, resolution }, signal);
+    const { width, height, mask, device, truncated, timings } = result;
+    return {
+      width,
+      height,
+      mask,
+      device,
+      truncated,
+      timings: { ...timings, total_ms: performance.now() - start },
+    };
+  }
+
+  /** Gives the worker back; it ends when nobody uses it any more. */
+  close() {
+    this.#host?.release();
+    this.#host = undefined;
+  }
+
+  async #call(message, signal) {
+    if (!this.#host) throw new RrsisError("internal", "This segmenter has been closed.");
+    try {
+      const value = await this.#host.call(message, {
+        signal,
+        onProgress: (progress, info) => {
+          if (info) this.#note(info);
+          this.dispatchEvent(new CustomEvent("progress", { detail: progress }));
+        },
+      });
+      this.#note(value);
+      return value;
+    } catch (error) {
+      // Cancelled calls keep the reason that the caller gave.
+      if (signal?.aborted) throw error;
+      throw asRrsisError(error);
+    }
+  }
+
+  #note({ device, fallback, complete }) {
+    this.device = device ?? this.device;
+    if (complete !== undefined) {
+      this.complete = complete;
+      this.fallback = fallback;
+    }
+  }
+}
+
+/** Rejects as soon as the signal aborts, whatever the promise does. */
+function abortable(promise, signal) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(abortReason(signal));
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+/** The absolute URL of a model's folder, with a slash at its end. */
+function folder(model) {
+  let url;
+  try {
+    url = new URL(model, document.baseURI);
+  } catch {
+    throw new RrsisError("options", `"${model}" is not the address of a model.`);
+  }
+  url.pathname = url.pathname.replace(/\/?(manifest\.json)?$/, "/");
+  return url.href;
+}

@@ -1,0 +1,636 @@
+/**
+ * <rrsis-segment>: an aerial image and an expression in, a mask out, computed on this machine.
+ *
+ * Importing this module downloads nothing heavy. The program and the weights of the language
+ * encoder come when the text box gets the focus, those of the image encoder when an image arrives.
+ * Attributes, methods and events are described in rrsis-segment.d.ts.
+ */
+import { abortReason, asRrsisError, RrsisError } from "./lib/errors.js";
+import { fetchImage } from "./lib/image-input.js";
+import { createSegmenter, DEFAULT_MODEL } from "./engine.js";
+import { coverage, drawMask, drawPicture, maskPng } from "./element/overlay.js";
+import { markUsed, receivePaste, refusePaste } from "./element/paste.js";
+import { fileOf, openPicture } from "./element/picture.js";
+import { readSamples, sampleButton } from "./element/samples.js";
+import { adoptStyles } from "./element/styles.js";
+import { TEMPLATE } from "./element/template.js";
+import { deviceName, megabytes, percent, seconds, shortened } from "./element/text.js";
+
+export { createSegmenter, DEFAULT_MODEL, RrsisError };
+
+const SUGGESTIONS = ["building", "vegetation", "water", "road", "car"];
+const MASK_COLOR = "#ff2d8a";
+
+export class RrsisSegment extends HTMLElement {
+  static observedAttributes = ["model", "src", "expression", "device", "resolution", "samples"];
+
+  /** @type {Record<string, any>} parts of the shadow document by class name */
+  #ui = {};
+  /** @type {import("./engine.js").Segmenter | undefined} */
+  #engine;
+  /** @type {import("./element/picture.js").Picture | undefined} */
+  #picture;
+  #result;
+  #color = MASK_COLOR;
+  /** Work in progress; the state settles when it reaches zero. */
+  #pending = 0;
+  /** The latest segmentation; earlier ones no longer draw. */
+  #latest = 0;
+  /** The latest image asked for; one that arrives after a later one is dropped. */
+  #opening = 0;
+  /** @type {AbortController | undefined} of the segmentation that the person started */
+  #run;
+  /** @type {AbortController | undefined} of the weights that are fetched ahead */
+  #ahead;
+  #fetchedAhead = new Set();
+  #stage = "";
+  #drags = 0;
+  #connected = new AbortController();
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open", delegatesFocus: true });
+    adoptStyles(root);
+    root.append(TEMPLATE.content.cloneNode(true));
+    for (const element of root.querySelectorAll("[class], [id]")) {
+      this.#ui[element.id || element.classList[0]] ??= element;
+    }
+    this.#ui.slot = root.querySelector("slot");
+    this.#listen();
+  }
+
+  connectedCallback() {
+    this.#connected = new AbortController();
+    for (const name of ["model", "src", "expression", "device", "resolution", "samples"]) this.#upgrade(name);
+    if (!this.hasAttribute("state")) this.#setState("idle");
+    receivePaste(this);
+    this.#readColor();
+    this.#listSamples();
+    if (this.src && !this.#picture) this.#openSource();
+  }
+
+  disconnectedCallback() {
+    this.#connected.abort();
+    this.#cancel();
+    this.#dropEngine();
+    refusePaste(this);
+  }
+
+  attributeChangedCallback(name, before, after) {
+    if (before === after) return;
+    if (name === "expression") this.#ui.expression.value = after ?? "";
+    if (["model", "device", "resolution"].includes(name)) {
+      this.#cancel();
+      this.#dropEngine();
+      if (this.hasAttribute("state") && this.#pending === 0) this.#settle();
+    }
+    if (!this.isConnected) return;
+    if (name === "src") this.#openSource();
+    if (name === "samples") this.#listSamples();
+  }
+
+  // Attributes as properties.
+
+  /** Folder of the model: the one with `manifest.json`. */
+  get model() {
+    return this.getAttribute("model") ?? DEFAULT_MODEL;
+  }
+  set model(value) {
+    this.#reflect("model", value);
+  }
+  /** URL of the image to show first. */
+  get src() {
+    return this.getAttribute("src") ?? "";
+  }
+  set src(value) {
+    this.#reflect("src", value);
+  }
+  /** What the text box holds. */
+  get expression() {
+    return this.#ui.expression.value;
+  }
+  set expression(value) {
+    this.#ui.expression.value = value ?? "";
+  }
+  /** "auto", "webgpu" or "cpu". */
+  get device() {
+    return this.getAttribute("device") ?? "auto";
+  }
+  set device(value) {
+    this.#reflect("device", value);
+  }
+  /** Side that the image is resized to for the network; null: the model's own. */
+  get resolution() {
+    const value = this.getAttribute("resolution");
+    return value === null ? null : Number(value);
+  }
+  set resolution(value) {
+    this.#reflect("resolution", value);
+  }
+  /** URL of a list of samples. */
+  get samples() {
+    return this.getAttribute("samples") ?? "";
+  }
+  set samples(value) {
+    this.#reflect("samples", value);
+  }
+  /** "idle", "loading", "ready", "running", "done" or "error". */
+  get state() {
+    return this.getAttribute("state") ?? "idle";
+  }
+
+  // Methods.
+
+  /** Loads the whole model and compiles it for the device. */
+  async load() {
+    await this.#work(() => this.#use().load());
+  }
+
+  /**
+   * Shows the image, finds what the expression refers to, and shows the mask.
+   * @param {Blob | ImageBitmap | HTMLImageElement | string} image
+   * @param {string} expression
+   * @param {{signal?: AbortSignal, threshold?: number}} [options]
+   */
+  async segment(image, expression, { signal, threshold } = {}) {
+    const turn = ++this.#latest;
+    return this.#work(async () => {
+      if (signal?.aborted) throw abortReason(signal);
+      const picture = await this.#show(image, signal);
+      if (this.#ui.expression.value !== expression) this.#ui.expression.value = expression;
+      const engine = this.#use();
+      const result = await engine.segment(picture.source, expression, { signal, threshold });
+      if (turn === this.#latest && picture === this.#picture) this.#showResult(result, expression, engine);
+      this.#emit("result", { ...result, expression });
+      return result;
+    }, signal);
+  }
+
+  /** Shows a file that was dropped, chosen or pasted. @param {File} file */
+  openFile(file) {
+    markUsed(this);
+    this.#open(file, []);
+  }
+
+  // Images.
+
+  #openSource() {
+    if (this.src) this.#open(this.src, [], { whenSeen: true });
+  }
+
+  /**
+   * Shows an image, and fetches what the network needs for it.
+   * @param {File | string} image
+   * @param {string[]} suggestions
+   */
+  async #open(image, suggestions, { whenSeen = false, credit = "" } = {}) {
+    this.#cancelRun();
+    try {
+      await this.#work(() => this.#show(image));
+    } catch {
+      // Already said; the image that was there before stays.
+      return;
+    }
+    this.#suggest(suggestions.length ? suggestions : SUGGESTIONS);
+    this.#say("attribution", credit);
+    if (whenSeen) await this.#seen();
+    this.#fetchAhead("vision");
+  }
+
+  /** @param {Blob | ImageBitmap | HTMLImageElement | string} image @param {AbortSignal} [signal] */
+  async #show(image, signal) {
+    if (this.#picture && this.#picture.source === image) return this.#picture;
+    const turn = ++this.#opening;
+    const name = image instanceof File ? image.name : typeof image === "string" ? image.split(/[?#]/)[0] : "";
+    const picture = await openPicture(typeof image === "string" ? await fetchImage(image, signal) : image, name);
+    if (signal?.aborted) throw abortReason(signal);
+    // Another image was opened meanwhile: this one can still be computed, but is not shown.
+    if (turn === this.#opening) this.#showPicture(picture);
+    return picture;
+  }
+
+  #showPicture(picture) {
+    const ui = this.#ui;
+    this.#picture = picture;
+    this.#result = undefined;
+    ui.result.hidden = true;
+    this.#say("note", "");
+    this.#say("attribution", "");
+    for (const canvas of [ui.fill, ui.outline]) canvas.width = canvas.height = 0;
+    ui.frame.classList.add("has-picture");
+    ui.empty.hidden = true;
+    ui.view.hidden = false;
+    ui.layers.hidden = !picture.preview;
+    const label = picture.name ? `Image ${picture.name}` : "Image";
+    ui.layers.setAttribute("aria-label", label);
+    if (picture.preview) {
+      ui.layers.style.setProperty("--aspect", String(picture.width / picture.height));
+      drawPicture(ui.picture, picture.preview, picture.width, picture.height);
+      // The canvas has its pixels now; a bitmap that is not the caller's own can go.
+      if (picture.preview instanceof ImageBitmap && picture.preview !== picture.source) picture.preview.close();
+    }
+    this.#say(
+      "no-preview",
+      picture.preview ? "" : `${picture.name || "This image"} is open, but this browser cannot show its format. The mask will be shown by itself.`,
+    );
+    this.#announce(`${label} opened.`);
+  }
+
+  async #listSamples() {
+    const { slot } = this.#ui;
+    slot.replaceChildren();
+    if (!this.samples) return;
+    let samples;
+    try {
+      samples = await readSamples(this.samples);
+    } catch (error) {
+      // Samples are an extra: the element works without them.
+      console.warn(`rrsis-segment: no samples (${error.message})`);
+      return;
+    }
+    slot.replaceChildren(
+      ...samples.map((sample) => {
+        const button = sampleButton(sample);
+        button.addEventListener("click", () => {
+          const credit = [sample.attribution, sample.licence].filter(Boolean).join(" · ");
+          this.#openSample(sample.file, sample.expressions ?? [], credit);
+        });
+        return button;
+      }),
+    );
+  }
+
+  async #openSample(url, expressions, credit = "") {
+    markUsed(this);
+    this.#ui.expression.focus({ preventScroll: true });
+    await this.#open(url, expressions, { credit });
+    if (!this.#ui.expression.value && expressions[0]) {
+      this.#ui.expression.value = expressions[0];
+      this.#ui.expression.select();
+    }
+  }
+
+  // Runs.
+
+  #ask() {
+    const { expression } = this.#ui;
+    this.#cancelRun();
+    if (!this.#picture) {
+      this.#fail(new RrsisError("image", "There is no image yet. Drop one, choose one, or pick a sample."));
+      this.#ui.choose.focus();
+      return;
+    }
+    const run = (this.#run = new AbortController());
+    // A cancelled run may keep the worker busy for a moment before this one is heard of.
+    this.#showProgress("Starting…");
+    this.segment(this.#picture.source, expression.value, { signal: run.signal })
+      .catch(() => {
+        // Already said.
+      })
+      .finally(() => {
+        if (this.#run === run) this.#run = undefined;
+        this.#showRunButton();
+      });
+    this.#showRunButton();
+  }
+
+  #cancelRun() {
+    this.#run?.abort();
+    this.#run = undefined;
+    this.#showRunButton();
+  }
+
+  /** Stops whatever the person may have started, downloads too. */
+  #cancel() {
+    this.#cancelRun();
+    this.#ahead?.abort();
+    this.#ahead = undefined;
+    this.#fetchedAhead.clear();
+  }
+
+  #showRunButton() {
+    const { run } = this.#ui;
+    run.textContent = this.#run ? "Cancel" : "Find";
+    run.classList.toggle("cancels", Boolean(this.#run));
+  }
+
+  /** Fetches a part of the model that will be needed soon. */
+  async #fetchAhead(...parts) {
+    const missing = parts.filter((part) => !this.#fetchedAhead.has(part));
+    if (!missing.length || !this.isConnected) return;
+    for (const part of missing) this.#fetchedAhead.add(part);
+    const { signal } = (this.#ahead ??= new AbortController());
+    try {
+      const isQuiet = () => Boolean(this.#run);
+      await this.#work(() => this.#use().load({ parts: missing, signal }), signal, isQuiet);
+    } catch {
+      // Said already; the run that needs the part tries again.
+      for (const part of missing) this.#fetchedAhead.delete(part);
+    }
+  }
+
+  #use() {
+    if (!this.#engine) {
+      const engine = createSegmenter({
+        model: this.model,
+        device: this.device,
+        resolution: this.resolution ?? undefined,
+      });
+      engine.addEventListener("progress", ({ detail }) => {
+        if (engine === this.#engine) this.#onProgress(detail);
+      });
+      this.#engine = engine;
+    }
+    return this.#engine;
+  }
+
+  #dropEngine() {
+    this.#engine?.close();
+    this.#engine = undefined;
+  }
+
+  /**
+   * Every piece of work goes through here: state, errors, and the end of the progress bar.
+   * @template T
+   * @param {() => Promise<T>} work
+   * @param {AbortSignal} [signal]
+   * @param {() => boolean} [isQuiet] whether somebody else will tell of a failure
+   * @returns {Promise<T>}
+   */
+  async #work(work, signal, isQuiet = () => false) {
+    this.#say("message", "");
+    if (this.state !== "running") this.#setState("loading");
+    this.#pending += 1;
+    let failure;
+    const aborted = signal && new Promise((_, reject) => {
+      signal.addEventListener("abort", () => reject(abortReason(signal)), { once: true });
+    });
+    try {
+      return await (aborted ? Promise.race([work(), aborted]) : work());
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      failure = asRrsisError(error);
+      throw failure;
+    } finally {
+      this.#pending -= 1;
+      if (this.#pending === 0) {
+        this.#ui.progress.hidden = true;
+        this.#ui.frame.classList.remove("running");
+        this.#stage = "";
+      }
+      if (failure && !isQuiet()) this.#fail(failure);
+      else if (this.#pending === 0 && this.state !== "error") this.#settle();
+    }
+  }
+
+  #settle() {
+    this.#setState(this.#result ? "done" : this.#engine?.complete ? "ready" : "idle");
+  }
+
+  // What is shown.
+
+  #onProgress(progress) {
+    const ui = this.#ui;
+    const { stage } = progress;
+    const running = stage === "running";
+    if (this.state !== "error") this.#setState(running ? "running" : "loading");
+    ui.frame.classList.toggle("running", running);
+    const isDownload = stage === "download";
+    if (isDownload) {
+      const { loaded, total } = progress;
+      this.#showProgress(`Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB`, total ? loaded / total : 0);
+    } else {
+      const where = this.#engine?.device ? ` on ${deviceName(this.#engine.device)}` : "";
+      this.#showProgress(running ? `Looking${where}…` : "Preparing the network…");
+      this.#noteFallback(this.#engine);
+    }
+    // A download that is complete has nothing to show; the next stage follows at once.
+    if (isDownload && progress.loaded >= progress.total && this.#stage !== "download") ui.progress.hidden = true;
+    if (stage !== this.#stage && !ui.progress.hidden) {
+      this.#stage = stage;
+      this.#announce(isDownload ? "Loading the model." : ui["progress-text"].textContent);
+    }
+    this.#emit("progress", progress);
+  }
+
+  /** @param {string} text @param {number} [share] 0 to 1; without it the end is not known */
+  #showProgress(text, share) {
+    const { bar, progress } = this.#ui;
+    progress.hidden = false;
+    bar.classList.toggle("endless", share === undefined);
+    if (share === undefined) {
+      bar.removeAttribute("aria-valuenow");
+    } else {
+      bar.style.setProperty("--done", `${(100 * share).toFixed(1)}%`);
+      bar.setAttribute("aria-valuenow", (100 * share).toFixed(0));
+    }
+    this.#ui["progress-text"].textContent = text;
+  }
+
+  #showResult(result, expression, engine) {
+    this.#result = result;
+    const share = coverage(result.mask);
+    const what = `“${shortened(expression)}”`;
+    const said = share === 0 ? `Nothing found for ${what}.` : `${what}: ${percent(share)} of the image`;
+    const detail = document.createElement("span");
+    detail.className = "detail";
+    detail.textContent = ` · ${seconds(result.timings.total_ms)} on ${deviceName(result.device)}`;
+    this.#ui.summary.replaceChildren(said, detail);
+    if (!this.#picture.preview) this.#ui.layers.style.setProperty("--aspect", String(result.width / result.height));
+    this.#ui.layers.hidden = false;
+    this.#ui.result.hidden = false;
+    this.#drawMask();
+    this.#noteFallback(engine, result.truncated);
+    this.#announce(said);
+  }
+
+  #drawMask() {
+    if (!this.#result) return;
+    const { fill, outline, layers } = this.#ui;
+    drawMask({ fill, outline }, this.#result, this.#color, layers.clientWidth);
+  }
+
+  #noteFallback(engine, truncated = false) {
+    const notes = [];
+    if (engine?.fallback) notes.push(`Running on the CPU: ${engine.fallback}.`);
+    if (truncated) {
+      notes.push("The expression is longer than the network reads: only its first words counted.");
+    }
+    this.#say("note", notes.join(" "));
+  }
+
+  /** @param {RrsisError} error */
+  #fail(error) {
+    this.#say("message", error.message);
+    this.#setState("error");
+    this.#emit("error", { code: error.code, message: error.message });
+  }
+
+  #suggest(expressions) {
+    this.#ui.suggestions.replaceChildren(
+      ...expressions.map((expression) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = expression;
+        button.addEventListener("click", () => {
+          this.#ui.expression.value = expression;
+          this.#ask();
+        });
+        return button;
+      }),
+    );
+  }
+
+  #say(part, text) {
+    this.#ui[part].textContent = text;
+    this.#ui[part].hidden = !text;
+  }
+
+  #announce(text) {
+    this.#ui.announcer.textContent = text;
+  }
+
+  #setState(state) {
+    if (this.getAttribute("state") !== state) this.setAttribute("state", state);
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #readColor() {
+    const color = getComputedStyle(this).getPropertyValue("--rrsis-mask-color").trim();
+    if (/^#[0-9a-f]{6}$/i.test(color)) this.#color = color;
+    this.#ui.color.value = this.#color;
+  }
+
+  async #saveMask() {
+    try {
+      const blob = await maskPng(this.#result);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      const stem = (this.#picture?.name ?? "").split("/").pop().replace(/\.[^.]*$/, "");
+      link.download = `${stem || "image"}-mask.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    } catch (error) {
+      this.#fail(new RrsisError("internal", `The mask could not be saved: ${error.message}.`));
+    }
+  }
+
+  // Wiring.
+
+  #listen() {
+    const ui = this.#ui;
+    ui.choose.addEventListener("click", () => ui.file.click());
+    ui.replace.addEventListener("click", () => ui.file.click());
+    ui.file.addEventListener("change", () => {
+      const [file] = ui.file.files;
+      // The same file can be chosen again after it was mended.
+      ui.file.value = "";
+      if (file) this.openFile(file);
+    });
+    ui.expression.addEventListener("focus", () => {
+      markUsed(this);
+      this.#fetchAhead("tokenizer", "text");
+    });
+    // Enter always asks, even while the button would cancel.
+    ui.expression.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault();
+      this.#ask();
+    });
+    ui.ask.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#run) this.#stopByPerson();
+      else this.#ask();
+    });
+    ui.frame.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.#run) this.#stopByPerson();
+    });
+    ui.opacity.addEventListener("input", () => {
+      ui.layers.style.setProperty("--mask-opacity", String(ui.opacity.value / 100));
+    });
+    ui.color.addEventListener("input", () => {
+      this.#color = ui.color.value;
+      this.#drawMask();
+    });
+    ui.toggle.addEventListener("click", () => {
+      const on = ui.toggle.getAttribute("aria-pressed") !== "true";
+      ui.toggle.setAttribute("aria-pressed", String(on));
+      ui.layers.classList.toggle("mask-off", !on);
+    });
+    ui.save.addEventListener("click", () => this.#saveMask());
+    // Samples that the page brings itself: <button slot="samples" data-src="…" data-expression="…">.
+    ui.slot.addEventListener("click", (event) => {
+      const own = event.target.closest?.("[data-src]");
+      if (own) this.#openSample(own.dataset.src, own.dataset.expression ? [own.dataset.expression] : []);
+    });
+    ui.slot.addEventListener("slotchange", () => {
+      ui.samples.classList.toggle("slotted", ui.slot.assignedNodes().length > 0);
+    });
+    this.#listenToDrops(ui.frame);
+  }
+
+  #listenToDrops(frame) {
+    const carriesFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    const show = () => frame.classList.toggle("dragging", this.#drags > 0);
+    frame.addEventListener("dragenter", (event) => {
+      if (!carriesFile(event)) return;
+      event.preventDefault();
+      this.#drags += 1;
+      show();
+    });
+    frame.addEventListener("dragover", (event) => {
+      if (!carriesFile(event)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+    });
+    frame.addEventListener("dragleave", () => {
+      this.#drags = Math.max(0, this.#drags - 1);
+      show();
+    });
+    frame.addEventListener("drop", (event) => {
+      this.#drags = 0;
+      show();
+      const file = fileOf(event.dataTransfer);
+      if (!file) return;
+      event.preventDefault();
+      this.openFile(file);
+    });
+  }
+
+  #stopByPerson() {
+    this.#cancel();
+    this.#announce("Cancelled.");
+  }
+
+  /** Resolves when the element has come into view. */
+  #seen() {
+    if (typeof IntersectionObserver !== "function") return Promise.resolve();
+    return new Promise((resolve) => {
+      const observer = new IntersectionObserver((entries) => {
+        if (!entries.some((entry) => entry.isIntersecting)) return;
+        observer.disconnect();
+        resolve();
+      });
+      observer.observe(this);
+      this.#connected.signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+    });
+  }
+
+  /** Takes over a property that was set before the element was defined. */
+  #upgrade(name) {
+    if (!Object.hasOwn(this, name)) return;
+    const value = this[name];
+    delete this[name];
+    this[name] = value;
+  }
+
+  #reflect(name, value) {
+    if (value === null || value === undefined) this.removeAttribute(name);
+    else this.setAttribute(name, String(value));
+  }
+}
+
+if (!customElements.get("rrsis-segment")) customElements.define("rrsis-segment", RrsisSegment);

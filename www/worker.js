@@ -1,0 +1,267 @@
+/**
+ * Runs one model on one device, away from the page's thread.
+ *
+ * In:  {type: "open", model, device}                      once, first
+ *      {type: "load", id, parts, resolution}              parts: "tokenizer" | "text" | "vision"
+ *      {type: "segment", id, input, expression, threshold, resolution}
+ *      {type: "cancel", id}
+ * Out: {type: "progress", id?, progress}                  without id: to whoever is waiting
+ *      {type: "done", id, value}
+ *      {type: "failed", id, error: {code, message}, fatal}   fatal: this worker cannot go on
+ */
+import { asRrsisError, abortReason, RrsisError } from "./lib/errors.js";
+import { counted, knownLength, readExactly, request } from "./lib/download.js";
+import { cached, forget, keep } from "./lib/shard-cache.js";
+import { Ledger } from "./lib/progress.js";
+import { SharedTask } from "./lib/shared-task.js";
+import { rgbaOf } from "./lib/pixels.js";
+
+const MODULE = new URL("./pkg/rrsis.js", import.meta.url);
+const WASM = new URL("./pkg/rrsis_bg.wasm", import.meta.url);
+const WASM_NAME = "rrsis_bg.wasm";
+
+/** @type {{model: string, device: string}} */
+let config;
+/** Running jobs by id. */
+const jobs = new Map();
+let downloads = 0;
+const ledger = new Ledger((progress) => post({ type: "progress", progress }));
+
+self.addEventListener("message", ({ data }) => {
+  switch (data.type) {
+    case "open":
+      config = data;
+      break;
+    case "load":
+      run(data.id, (signal) => prepare(data.parts, data.resolution, signal));
+      break;
+    case "segment":
+      run(data.id, (signal) => segment(data, signal));
+      break;
+    case "cancel":
+      jobs.get(data.id)?.abort();
+      break;
+  }
+});
+
+/**
+ * @param {number} id
+ * @param {(signal: AbortSignal) => Promise<{value: unknown, transfer?: Transferable[]}>} work
+ */
+async function run(id, work) {
+  const controller = new AbortController();
+  jobs.set(id, controller);
+  try {
+    const { value, transfer = [] } = await work(controller.signal);
+    // Nobody waits for the answer of a cancelled job.
+    if (!controller.signal.aborted) post({ type: "done", id, value }, transfer);
+  } catch (error) {
+    if (controller.signal.aborted) return;
+    const { code, message } = asRrsisError(error);
+    post({ type: "failed", id, error: { code, message }, fatal: isFatal(error, code) });
+  } finally {
+    jobs.delete(id);
+  }
+}
+
+/** After a trap, a lost device or half a program, only a new worker helps. */
+function isFatal(error, code) {
+  return (
+    error instanceof WebAssembly.RuntimeError ||
+    error instanceof ProgramError ||
+    code === "device" ||
+    code === "internal"
+  );
+}
+
+/** The program itself could not be fetched or compiled. */
+class ProgramError extends RrsisError {
+  constructor(message) {
+    super("shard", message);
+  }
+}
+
+// One call into the program at a time: loading needs it exclusively.
+let last = Promise.resolve();
+function exclusively(work) {
+  const result = last.then(work);
+  last = result.then(
+    () => {},
+    () => {},
+  );
+  return result;
+}
+
+const manifest = new SharedTask(async (signal) => {
+  const url = new URL("manifest.json", config.model);
+  const response = await request(url, { signal, code: "manifest", what: "model's manifest" });
+  const text = await response.text();
+  let files;
+  try {
+    ({ files } = JSON.parse(text));
+    for (const { file, bytes } of files) {
+      if (typeof file !== "string" || !Number.isSafeInteger(bytes) || bytes < 0) throw new TypeError();
+    }
+  } catch {
+    throw new RrsisError("manifest", `The model's manifest ${url} cannot be read: it is not a list of files in JSON.`);
+  }
+  ledger.expect(files);
+  return { text, files };
+});
+
+const program = new SharedTask(async (signal) => {
+  const [module, response] = await Promise.all([
+    import(MODULE.href).catch((error) => {
+      throw new ProgramError(`The program ${MODULE} could not be loaded (${error.message}).`);
+    }),
+    request(WASM, { signal, code: "shard", what: "program" }).catch((error) => {
+      throw error instanceof RrsisError ? new ProgramError(error.message) : error;
+    }),
+  ]);
+  downloads += 1;
+  const total = knownLength(response);
+  let size = 0;
+  ledger.update(WASM_NAME, 0, total);
+  // Compiled while it arrives, and whatever MIME type the host gives it.
+  const body = counted(response, "application/wasm", (loaded) => {
+    size = loaded;
+    ledger.update(WASM_NAME, loaded);
+  });
+  try {
+    await module.default({ module_or_path: body });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ProgramError(`The program ${WASM} could not be started (${error.message}). Try again.`);
+  } finally {
+    downloads -= 1;
+  }
+  ledger.update(WASM_NAME, size, size);
+  return module;
+});
+
+const segmenter = new SharedTask(async (signal) => {
+  const [{ text }, module] = await Promise.all([manifest.join(signal), program.join(signal)]);
+  return module.Segmenter.open(text, config.device);
+});
+
+/** @type {Map<string, SharedTask<void>>} by file */
+const parts = new Map();
+function part(entry) {
+  let task = parts.get(entry.file);
+  if (!task) parts.set(entry.file, (task = new SharedTask((signal) => loadPart(entry, signal))));
+  return task;
+}
+
+async function loadPart(entry, signal) {
+  const [content, target] = await Promise.all([download(entry, signal), segmenter.join(signal)]);
+  try {
+    await build(target, entry, content.bytes);
+  } catch (error) {
+    if (!content.fromCache) throw error;
+    // What was kept is damaged: fetch it anew, once.
+    await forget(entry.sha256);
+    const fresh = await download(entry, signal, { useCache: false });
+    await build(target, entry, fresh.bytes);
+    content.fromCache = false;
+    content.bytes = fresh.bytes;
+  }
+  if (!content.fromCache) void keep(entry.sha256, content.bytes);
+}
+
+function build(target, entry, bytes) {
+  return exclusively(async () => {
+    if (downloads === 0) post({ type: "progress", progress: { stage: "compiling" } });
+    try {
+      await target.load(entry.file, bytes);
+    } catch (error) {
+      // The program knows the file's name only; say which one of the world's.
+      const { code, message } = asRrsisError(error, "shard");
+      if (error instanceof WebAssembly.RuntimeError) throw error;
+      throw new RrsisError(code, `${message} (${new URL(entry.file, config.model)})`);
+    }
+  });
+}
+
+async function download({ file, bytes, sha256 }, signal, { useCache = true } = {}) {
+  const kept = useCache ? await cached(sha256, bytes) : undefined;
+  if (kept) {
+    ledger.update(file, bytes);
+    return { bytes: kept, fromCache: true };
+  }
+  const url = new URL(file, config.model);
+  downloads += 1;
+  try {
+    const response = await request(url, { signal, code: "shard", what: "model file" });
+    const onBytes = (loaded) => ledger.update(file, loaded);
+    onBytes(0);
+    return { bytes: await readExactly(response, { url, bytes, signal, onBytes }), fromCache: false };
+  } catch (error) {
+    ledger.update(file, 0);
+    throw error;
+  } finally {
+    downloads -= 1;
+  }
+}
+
+/** Dry runs by resolution. @type {Map<number | undefined, SharedTask<void>>} */
+const warm = new Map();
+function warmUp(resolution) {
+  let task = warm.get(resolution);
+  if (!task) {
+    task = new SharedTask(async (signal) => {
+      const target = await segmenter.join(signal);
+      await exclusively(async () => {
+        if (signal.aborted) throw abortReason(signal);
+        post({ type: "progress", progress: { stage: "compiling" } });
+        await target.warm_up(resolution);
+      });
+    });
+    warm.set(resolution, task);
+  }
+  return task;
+}
+
+/** Loads parts of the model, and compiles for the device when it is complete. */
+async function prepare(wanted, resolution, signal) {
+  ledger.emit();
+  // All that can be fetched is fetched side by side.
+  const opening = segmenter.join(signal);
+  opening.catch(() => {});
+  const { files } = await manifest.join(signal);
+  await Promise.all([
+    opening,
+    ...files.filter((entry) => wanted.includes(entry.part)).map((entry) => part(entry).join(signal)),
+  ]);
+  const target = await opening;
+  const complete = files.every((entry) => part(entry).finished);
+  if (complete) await warmUp(resolution).join(signal);
+  return { value: { device: target.device, fallback: target.fallback, complete } };
+}
+
+async function segment({ id, input, expression, threshold, resolution }, signal) {
+  const { value } = await prepare(["tokenizer", "text", "vision"], resolution, signal);
+  const target = await segmenter.join(signal);
+  return exclusively(async () => {
+    if (signal.aborted) throw abortReason(signal);
+    // With the device: the page can say where the network runs before it has finished.
+    post({ type: "progress", id, progress: { stage: "running" }, info: value });
+    let result;
+    if (input.bitmap) {
+      const { width, height, rgba } = rgbaOf(input.bitmap);
+      result = await target.segment_rgba(width, height, rgba, expression, threshold, resolution);
+    } else {
+      result = await target.segment(input.bytes, expression, threshold, resolution);
+    }
+    const mask = result.take_mask();
+    const { width, height, truncated, timings } = result;
+    result.free();
+    return {
+      value: { width, height, mask, truncated, timings, device: value.device },
+      transfer: [mask.buffer],
+    };
+  });
+}
+
+function post(message, transfer = []) {
+  self.postMessage(message, { transfer });
+}
