@@ -20,6 +20,9 @@ pub enum Error {
     /// A mask file cannot be used.
     #[error(transparent)]
     Mask(#[from] crate::mask::MaskError),
+    /// A prediction and its target cannot be compared.
+    #[error(transparent)]
+    Metrics(#[from] crate::metrics::SizeMismatch),
     /// A data set cannot be read or written.
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]

@@ -93,14 +93,7 @@ impl ExpressionTokenizer {
         expression: &str,
         max_tokens: usize,
     ) -> Result<TokenizedExpression, ExpressionError> {
-        let chars = expression.chars().count();
-        if chars > MAX_CHARACTERS {
-            return Err(ExpressionError::TooLong {
-                chars,
-                limit: MAX_CHARACTERS,
-            });
-        }
-        let cleaned = clean(expression);
+        let cleaned = checked(expression)?;
         let encoding = self
             .tokenizer
             .encode(cleaned.as_str(), true)
@@ -109,7 +102,7 @@ impl ExpressionTokenizer {
             })?;
         // A lone accent, say, is no word: the tokenizer drops it and leaves its own tokens only.
         let special = encoding.get_special_tokens_mask();
-        if cleaned.is_empty() || special.iter().all(|special| *special == 1) {
+        if special.iter().all(|special| *special == 1) {
             return Err(ExpressionError::Empty);
         }
         let found = encoding.get_ids();
@@ -125,6 +118,26 @@ impl ExpressionTokenizer {
             cleaned,
         })
     }
+}
+
+/// Cleans an expression, and refuses it as [`ExpressionTokenizer::encode`] would, as far as that can
+/// be told without a tokenizer.
+///
+/// # Errors
+/// [`ExpressionError::Empty`], [`ExpressionError::TooLong`].
+pub fn checked(expression: &str) -> Result<String, ExpressionError> {
+    let chars = expression.chars().count();
+    if chars > MAX_CHARACTERS {
+        return Err(ExpressionError::TooLong {
+            chars,
+            limit: MAX_CHARACTERS,
+        });
+    }
+    let cleaned = clean(expression);
+    if cleaned.is_empty() {
+        return Err(ExpressionError::Empty);
+    }
+    Ok(cleaned)
 }
 
 /// Leaves out what cannot be seen and makes every run of white space one space.

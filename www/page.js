@@ -35,10 +35,10 @@ async function describeModel() {
   /** @type {[string, string][]} */
   const facts = [
     ["Name", name],
-    ["Weights", `${(bytes / 1e6).toFixed(1)} MB, loaded once and kept`],
+    ["Weights", `${(bytes / 1e6).toFixed(1)} MB`],
   ];
   if (parameters) facts.push(["Parameters", millions(parameters.text + parameters.vision)]);
-  if (typeof scores?.miou === "number") facts.push(["Mean IoU", `${scores.miou.toFixed(2)} on its validation images`]);
+  if (typeof scores?.miou === "number") facts.push(["Mean IoU, validation", scores.miou.toFixed(2)]);
   fillFacts(document.getElementById("model-facts"), facts);
   fillLines(
     document.getElementById("model-licences"),

@@ -441,6 +441,7 @@ export class RrsisSegment extends HTMLElement {
     this.#ui.result.hidden = false;
     this.#drawMask();
     this.#noteFallback(engine, result.truncated);
+    this.#ui.layers.setAttribute("aria-label", `Image with a mask. ${said}`);
     this.#announce(said);
   }
 
@@ -573,7 +574,8 @@ export class RrsisSegment extends HTMLElement {
   }
 
   #listenToDrops(frame) {
-    const carriesFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    const carriesFile = (event) =>
+      ["Files", "text/uri-list"].some((type) => event.dataTransfer?.types.includes(type));
     const show = () => frame.classList.toggle("dragging", this.#drags > 0);
     frame.addEventListener("dragenter", (event) => {
       if (!carriesFile(event)) return;
@@ -594,9 +596,12 @@ export class RrsisSegment extends HTMLElement {
       this.#drags = 0;
       show();
       const file = fileOf(event.dataTransfer);
-      if (!file) return;
+      // Pictures dragged from another page come as an address.
+      const address = event.dataTransfer.getData("text/uri-list").split(/[\r\n]+/).find((line) => line && !line.startsWith("#"));
+      if (!file && !address) return;
       event.preventDefault();
-      this.openFile(file);
+      if (file) this.openFile(file);
+      else this.#open(address, []);
     });
   }
 

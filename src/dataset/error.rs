@@ -57,11 +57,7 @@ pub enum DatasetError {
         file: PathBuf,
     },
     /// A sample's image or mask is not there.
-    #[error(
-        "{}, line {line}: there is no {what} for \"{id}\". Expected {}/{id} with one of the \
-         extensions {extensions}.",
-        file.display(), folder.display()
-    )]
+    #[error("{}, line {line}: there is no {what} for \"{id}\". Expected {expected}.", file.display())]
     NoFile {
         /// The expression file.
         file: PathBuf,
@@ -72,9 +68,7 @@ pub enum DatasetError {
         /// The sample.
         id: String,
         /// Where it was looked for.
-        folder: PathBuf,
-        /// What was looked for.
-        extensions: String,
+        expected: String,
     },
     /// An image of the data set cannot be used.
     #[error("{}: {source}", path.display())]

@@ -101,7 +101,7 @@ pub enum ImageError {
         /// Bytes a pixel.
         channels: usize,
         /// What the size asks for.
-        expected: u128,
+        expected: usize,
         /// What came.
         found: usize,
     },
@@ -166,8 +166,9 @@ fn check_buffer(
     found: usize,
 ) -> Result<(), ImageError> {
     check_size(width as u64, height as u64)?;
-    let expected = width as u128 * height as u128 * channels as u128;
-    if expected == found as u128 {
+    // Cannot overflow, even in 32 bits: the size is within MAX_PIXELS.
+    let expected = width * height * channels;
+    if expected == found {
         return Ok(());
     }
     Err(ImageError::BufferSize {

@@ -38,6 +38,6 @@ fn code(error: &Error) -> &'static str {
         },
         Error::Device(_) => "device",
         Error::Option { .. } => "options",
-        Error::Mask(_) | Error::Io { .. } => "internal",
+        Error::Mask(_) | Error::Metrics(_) | Error::Io { .. } => "internal",
     }
 }

@@ -14,7 +14,7 @@ const CSS = `
   --error: #a3271b;
   --error-ground: #fdf0ee;
   --radius: var(--rrsis-radius, 14px);
-  --stage-height: var(--rrsis-stage-height, min(68vh, 640px));
+  --stage-height: var(--rrsis-stage-height, min(58vh, 620px));
   display: block;
   color: var(--ink);
   font: 16px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
@@ -58,7 +58,7 @@ button, input { font: inherit; color: inherit; }
 .has-picture .contours { display: none; }
 .empty {
   position: relative; display: flex; flex-direction: column; align-items: center; justify-content: center;
-  gap: 18px; min-height: 380px; padding: 36px 20px; text-align: center;
+  gap: 16px; min-height: 400px; padding: 36px 20px; text-align: center;
 }
 .invite { font-size: 1.25rem; font-weight: 600; letter-spacing: -0.01em; text-wrap: balance; }
 .ways { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; justify-content: center; }
@@ -75,7 +75,7 @@ button.quiet, .replace, .run.cancels {
 .samples { display: flex; flex-wrap: wrap; gap: 12px; justify-content: center; margin-top: 10px; }
 .samples:not(:has(.sample)):not(.slotted) { display: none; }
 .sample {
-  width: 148px; min-height: 0; padding: 0; overflow: hidden; text-align: start;
+  display: flex; flex-direction: column; width: 156px; min-height: 0; padding: 0; overflow: hidden; text-align: start;
   background: var(--surface); color: var(--ink); border-color: var(--line);
 }
 .sample:hover { filter: none; border-color: var(--accent); }
@@ -114,6 +114,7 @@ button.quiet, .replace, .run.cancels {
 .expression:focus-visible { outline-offset: -1px; border-color: var(--accent); }
 .run { min-height: 48px; min-width: 96px; }
 .suggestions { display: flex; flex-wrap: wrap; gap: 8px; padding: 10px 16px 16px; }
+.suggestions:empty { padding: 16px 0 0; }
 .suggestions button {
   min-height: 32px; padding: 0 12px; border-radius: 16px; font-size: 0.875rem; font-weight: 500;
   background: transparent; color: var(--muted); border-color: var(--line);
@@ -149,7 +150,7 @@ button.quiet, .replace, .run.cancels {
 
 @media (max-width: 560px) {
   .empty { min-height: 320px; padding: 28px 14px; }
-  .samples { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; width: 100%; }
+  .samples { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 10px; width: 100%; }
   .sample { width: auto; }
   .ask { padding: 12px 12px 0; }
   .run { min-width: 76px; padding: 0 14px; }

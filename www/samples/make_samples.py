@@ -26,10 +26,22 @@ def member(wheel, name):
         return io.BytesIO(archive.read(name))
 
 
+def without_spikes(bands):
+    """Bands without the single wild pixels that these tiles have: each becomes its median of 3 x 3."""
+    padded = np.pad(bands, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    rows, columns = bands.shape[:2]
+    around = [padded[y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
+    median = np.median(around, axis=0)
+    wild = np.abs(bands - median) > 0.6 * median + 40
+    # A pixel that is bright in all bands is a roof or a car, not a spike.
+    return np.where(wild & ~wild.all(axis=-1, keepdims=True), median, bands)
+
+
 def pan_sharpened(wheel, tile, crop):
     """RGB at the panchromatic band's 0.5 m: Brovey's ratio, then a percentile stretch per band."""
     folder = "solaris/data/preproc_tutorial"
     bands = tifffile.imread(member(wheel, f"{folder}/ms{tile}.tif")).astype(np.float64)
+    bands = without_spikes(bands)
     pan = np.squeeze(tifffile.imread(member(wheel, f"{folder}/pan{tile}.tif"))).astype(np.float64)
     height, width = pan.shape
 

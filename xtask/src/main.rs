@@ -86,11 +86,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Build { profile } => build::site(&workspace, &profile, &workspace.dist())?,
         Command::Serve { port, no_build, profile } => {
             // Said before a build of minutes, not after it.
-            let server = serve::bind(port)?;
+            let listener = serve::bind(port)?;
             if !no_build {
                 build::site(&workspace, &profile, &workspace.dist())?;
             }
-            serve::forever(server, &workspace.dist())?;
+            serve::forever(&listener, &workspace.dist())?;
         }
         Command::Test { filter, no_browser, profile } => {
             return test::everything(&workspace, filter.as_deref(), no_browser, &profile);

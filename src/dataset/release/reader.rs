@@ -213,8 +213,11 @@ impl Folder {
                 line: line.number,
                 what: self.what,
                 id: line.id.clone(),
-                folder: self.path.clone(),
-                extensions: self.extensions.join(", "),
+                expected: format!(
+                    "{} with one of the extensions {}",
+                    self.path.join(&line.id).display(),
+                    self.extensions.join(", ")
+                ),
             })
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::mime::content_type;
 use super::resolve::{Resolved, resolve};
-use super::{bind, in_background, url};
+use super::{bind, in_background};
 
 /// A site with a page, a big file and a name with a space; beside it a file to keep secret.
 fn site() -> tempfile::TempDir {
@@ -168,6 +168,31 @@ fn other_requests_are_refused() {
 }
 
 #[test]
+fn a_connection_takes_request_after_request() {
+    let dir = site();
+    let site = in_background(dir.path().join("dist")).unwrap();
+    let mut stream = TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
+    let request = "GET /pkg/rrsis_bg.wasm HTTP/1.1\r\nHost: x\r\n";
+    write!(stream, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n{request}\r\n{request}Connection: close\r\n\r\n").unwrap();
+    let mut raw = Vec::new();
+    stream.read_to_end(&mut raw).unwrap();
+    let text = String::from_utf8_lossy(&raw);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
+    assert_eq!(text.matches("\0asm").count(), 2, "{text}");
+}
+
+#[test]
+fn what_is_no_request_gets_an_answer() {
+    let dir = site();
+    let site = in_background(dir.path().join("dist")).unwrap();
+    let mut stream = TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
+    stream.write_all(b"\x16\x03\x01 hello\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
+}
+
+#[test]
 fn a_stalled_download_holds_up_nobody() {
     let dir = site();
     let site = in_background(dir.path().join("dist")).unwrap();
@@ -183,8 +208,8 @@ fn a_stalled_download_holds_up_nobody() {
 
 #[test]
 fn a_taken_port_names_the_flag() {
-    let server = bind(0).unwrap();
-    let port: u16 = url(&server).trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    let listener = bind(0).unwrap();
+    let port = listener.local_addr().unwrap().port();
     let error = bind(port).err().unwrap().to_string();
     assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
 }

@@ -3,6 +3,7 @@
 //! The toolchain that runs this command gets the target from rustup. Where rustup cannot
 //! download, Debian's `rustc-web` brings a recent compiler and the sources of its standard
 //! library, which is then built once into the cache; the compiler finds it with `--sysroot`.
+//! `RRSIS_WASM_TOOLCHAIN=debian` takes that way in any case.
 
 use std::ffi::OsString;
 use std::fs;
@@ -75,6 +76,9 @@ pub fn wasm_toolchain(workspace: &Workspace) -> Result<WasmToolchain> {
         cargo: std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
         debian: None,
     };
+    if non_empty("RRSIS_WASM_TOOLCHAIN").is_some_and(|choice| choice == Path::new("debian")) {
+        return debian_ready(workspace).unwrap_or_else(|| install_debian(workspace));
+    }
     let sysroot = rustc_sysroot()?;
     if has_target(&sysroot) {
         return Ok(native(format!("of the toolchain {}", sysroot.display())));

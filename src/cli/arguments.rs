@@ -1,0 +1,86 @@
+//! What several commands share: arguments about the model, files, progress.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::error::{Error, Result};
+use crate::files::write_atomic;
+use crate::platform::DeviceChoice;
+use crate::segmenter::{SegmentOptions, Segmenter};
+
+/// Which model, on which device, with which settings.
+#[derive(Debug, Args)]
+pub(super) struct ModelArguments {
+    /// Directory of the model.
+    #[arg(long, value_name = "DIR", default_value = "models/rrsis-small")]
+    model: PathBuf,
+    /// Where to compute; `auto` takes a GPU where there is one.
+    #[arg(long, value_enum, default_value_t)]
+    device: Device,
+    /// Probability above which a pixel is foreground [default: the model's].
+    #[arg(long, value_name = "NUMBER")]
+    threshold: Option<f32>,
+    /// Side to which the image is resized for the network, a multiple of 32: coarser is faster
+    /// [default: the model's].
+    #[arg(long, value_name = "PIXELS")]
+    resolution: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Device {
+    #[default]
+    Auto,
+    Cpu,
+    Gpu,
+}
+
+impl ModelArguments {
+    /// Opens the model, and says where the GPU was not taken.
+    pub(super) fn open(&self) -> Result<Segmenter> {
+        let choice = match self.device {
+            Device::Auto => DeviceChoice::Auto,
+            Device::Cpu => DeviceChoice::Cpu,
+            Device::Gpu => DeviceChoice::Gpu,
+        };
+        let segmenter = pollster::block_on(Segmenter::open_dir(&self.model, choice))?;
+        if let Some(reason) = segmenter.fallback() {
+            eprintln!("note: computing on the CPU. {reason}");
+        }
+        Ok(segmenter)
+    }
+
+    pub(super) fn options(&self) -> SegmentOptions {
+        SegmentOptions {
+            threshold: self.threshold,
+            resolution: self.resolution,
+        }
+    }
+}
+
+/// The content of a file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| Error::Io {
+        action: "Reading",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes a whole file or nothing.
+pub(super) fn write(path: &Path, content: &[u8]) -> Result<()> {
+    write_atomic(path, content).map_err(|source| Error::Io {
+        action: "Writing",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A bar on standard error, where that is a terminal.
+pub(super) fn progress_bar(total: usize) -> ProgressBar {
+    let template = "{bar:30} {pos}/{len} {msg} ({per_sec}, {eta} left)";
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total as u64).with_style(style)
+}

@@ -1,0 +1,98 @@
+//! Scores as a table for people, in Markdown.
+
+use crate::metrics::{PRECISION_THRESHOLDS, Report, ScoreReport};
+
+/// All scores in percent: a row over all samples, then the rows of each table of the report.
+pub(super) fn markdown(report: &Report) -> String {
+    let mut rows = vec![header(), row("all", &report.scores)];
+    for table in report.by.values() {
+        rows.extend(table.iter().map(|(name, scores)| row(name, scores)));
+    }
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+                // A rule needs three characters.
+                .max(3)
+        })
+        .collect();
+    let rule = widths
+        .iter()
+        .enumerate()
+        .map(|(column, width)| match column {
+            0 => "-".repeat(*width),
+            _ => format!("{}:", "-".repeat(width.saturating_sub(1))),
+        })
+        .collect();
+    rows.insert(1, rule);
+    let lines: Vec<String> = rows.iter().map(|row| line(row, &widths)).collect();
+    lines.join("\n")
+}
+
+fn header() -> Vec<String> {
+    let mut cells: Vec<String> = ["expression", "n", "oIoU", "mIoU"].map(String::from).into();
+    cells.extend(PRECISION_THRESHOLDS.map(|threshold| format!("Pr@{threshold}")));
+    cells.extend(["no target", "left empty"].map(String::from));
+    cells
+}
+
+fn row(name: &str, scores: &ScoreReport) -> Vec<String> {
+    // A bar would end the cell.
+    let mut cells = vec![name.replace('|', "/"), scores.n.to_string()];
+    cells.push(percent(scores.oiou));
+    cells.push(percent(scores.miou));
+    cells.extend(scores.precision.values().copied().map(percent));
+    cells.push(scores.no_target.n.to_string());
+    cells.push(percent(scores.no_target.empty_rate));
+    cells
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.2}", share * 100.0))
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let padded: Vec<String> = cells
+        .iter()
+        .zip(widths)
+        .enumerate()
+        .map(|(column, (cell, width))| match column {
+            0 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        })
+        .collect();
+    format!("| {} |", padded.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::Mask;
+    use crate::metrics::Evaluation;
+
+    #[test]
+    fn each_row_has_every_score_in_percent() {
+        let mask = |data: &[u8]| Mask {
+            width: 2,
+            height: 2,
+            data: data.to_vec(),
+        };
+        let mut evaluation = Evaluation::default();
+        let (half, target, empty) = (mask(&[1, 0, 0, 0]), mask(&[1, 1, 0, 0]), mask(&[0; 4]));
+        for (prediction, target, name) in [(&half, &target, "car"), (&empty, &empty, "bare land")] {
+            evaluation
+                .add(prediction, target, &[("expression", name)])
+                .expect("the sizes agree");
+        }
+        let table = markdown(&evaluation.report());
+        let expected = "\
+| expression |   n |  oIoU |  mIoU | Pr@0.5 | Pr@0.6 | Pr@0.7 | Pr@0.8 | Pr@0.9 | no target | left empty |
+| ---------- | --: | ----: | ----: | -----: | -----: | -----: | -----: | -----: | --------: | ---------: |
+| all        |   1 | 50.00 | 50.00 | 100.00 |   0.00 |   0.00 |   0.00 |   0.00 |         1 |     100.00 |
+| bare land  |   0 |     - |     - |      - |      - |      - |      - |      - |         1 |     100.00 |
+| car        |   1 | 50.00 | 50.00 | 100.00 |   0.00 |   0.00 |   0.00 |   0.00 |         0 |          - |";
+        assert_eq!(table, expected);
+    }
+}

@@ -1,0 +1,291 @@
+//! The `rrsis` command: what it writes, what it prints, and how it ends.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+#[path = "common/thin_model.rs"]
+mod thin_model;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{encoded, pattern};
+use image::ImageFormat;
+use rrsis::mask::Mask;
+use tempfile::TempDir;
+use thin_model::write_thin_model;
+
+/// Runs the command in `folder`.
+fn rrsis(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rrsis"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn segment(folder: &Path, image: &str, expression: &str) -> Output {
+    let options = ["--model", "model", "--device", "cpu", "--out", "mask.png"];
+    rrsis(
+        folder,
+        &[&["segment", image, expression], &options[..]].concat(),
+    )
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Ends with code 1, one line that begins with "error:", and no mask.
+fn assert_refused(folder: &Path, output: &Output, words: &[&str]) {
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.starts_with("error: "), "{message}");
+    assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+    for word in words {
+        assert!(message.contains(word), "\"{word}\" is not in: {message}");
+    }
+    assert!(!folder.join("mask.png").exists());
+}
+
+/// A folder with a thin model and an image of 90 x 70 pixels.
+fn workplace() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    write_thin_model(&folder.path().join("model"));
+    let image = encoded(&pattern(90, 70), 90, 70, ImageFormat::Png);
+    fs::write(folder.path().join("scene.png"), image).unwrap();
+    folder
+}
+
+#[test]
+fn segment_writes_a_mask_of_the_images_own_size() {
+    let folder = workplace();
+    let output = segment(folder.path(), "scene.png", "building");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).contains("90 x 70"),
+        "{}",
+        text(&output.stdout)
+    );
+    let file = fs::read(folder.path().join("mask.png")).unwrap();
+    let values = image::load_from_memory(&file).unwrap();
+    assert_eq!(values.color(), image::ColorType::L8);
+    assert!(
+        values
+            .as_bytes()
+            .iter()
+            .all(|value| matches!(value, 0 | 255))
+    );
+    let mask = Mask::decode(&file, "mask.png").unwrap();
+    assert_eq!((mask.width, mask.height), (90, 70));
+
+    // A threshold decides how much is foreground.
+    let count = |threshold: &str| {
+        let model = [
+            "--model",
+            "model",
+            "--device",
+            "cpu",
+            "--threshold",
+            threshold,
+        ];
+        let arguments = [
+            &["segment", "scene.png", "car", "--out", "t.png"],
+            &model[..],
+        ]
+        .concat();
+        assert!(rrsis(folder.path(), &arguments).status.success());
+        let file = fs::read(folder.path().join("t.png")).unwrap();
+        Mask::decode(&file, "t.png").unwrap().foreground()
+    };
+    assert_eq!((count("0.000001"), count("0.999999")), (90 * 70, 0));
+}
+
+#[test]
+fn a_long_expression_is_cut_with_a_note() {
+    let folder = workplace();
+    let output = segment(folder.path(), "scene.png", &"car on the road ".repeat(20));
+    assert!(output.status.success());
+    assert!(
+        text(&output.stderr).contains("20 word pieces"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_very_wide_image_is_segmented() {
+    let folder = workplace();
+    let image = encoded(&vec![120; 20_000 * 30 * 3], 20_000, 30, ImageFormat::Png);
+    fs::write(folder.path().join("wide.png"), image).unwrap();
+    let output = segment(folder.path(), "wide.png", "road");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("20000 x 30"));
+}
+
+#[test]
+fn bad_images_and_expressions_are_refused_in_a_sentence() {
+    let folder = workplace();
+    let path = folder.path();
+    fs::write(path.join("empty.png"), b"").unwrap();
+    fs::write(path.join("text.png"), b"not an image").unwrap();
+    let whole = encoded(&pattern(64, 64), 64, 64, ImageFormat::Jpeg);
+    fs::write(path.join("cut.jpg"), &whole[..whole.len() / 2]).unwrap();
+    for (image, words) in [
+        ("absent.png", &["absent.png", "No such file"][..]),
+        ("empty.png", &["0 bytes"]),
+        ("text.png", &["not an image", "PNG, JPEG"]),
+        ("cut.jpg", &["cut short"]),
+        (".", &["Reading"]),
+    ] {
+        assert_refused(path, &segment(path, image, "building"), words);
+    }
+    let long = "x".repeat(10_000);
+    for (expression, word) in [("", "empty"), (" \u{200b}", "empty"), (&long, "10000")] {
+        assert_refused(path, &segment(path, "scene.png", expression), &[word]);
+    }
+}
+
+#[test]
+fn a_damaged_or_missing_model_is_refused() {
+    let folder = workplace();
+    let path = folder.path();
+    let vision = path.join("model/vision.bpk");
+    let mut bytes = fs::read(&vision).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&vision, &bytes).unwrap();
+    assert_refused(path, &segment(path, "scene.png", "car"), &["vision.bpk"]);
+    fs::remove_file(&vision).unwrap();
+    assert_refused(path, &segment(path, "scene.png", "car"), &["vision.bpk"]);
+    fs::remove_dir_all(path.join("model")).unwrap();
+    assert_refused(path, &segment(path, "scene.png", "car"), &["manifest.json"]);
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    let folder = workplace();
+    for option in [["--threshold", "2"], ["--resolution", "100"]] {
+        let model = ["--model", "model", "--device", "cpu", option[0], option[1]];
+        let arguments = [
+            &["segment", "scene.png", "car", "--out", "mask.png"],
+            &model[..],
+        ]
+        .concat();
+        let output = rrsis(folder.path(), &arguments);
+        assert_refused(folder.path(), &output, &[&option[0][2..], option[1]]);
+    }
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_2() {
+    let folder = TempDir::new().unwrap();
+    for arguments in [
+        &["segment"][..],
+        &["segment", "a.png", "car"],
+        &[
+            "segment", "a.png", "car", "--out", "m.png", "--device", "abacus",
+        ],
+        &["evaluate", "--data", "x"],
+        &["evaluate", "--data", "x", "--split", "val", "--limit", "0"],
+        &["no-such-command"],
+    ] {
+        let output = rrsis(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn evaluate_prints_a_table_and_writes_the_scores() {
+    let folder = workplace();
+    let path = folder.path();
+    for name in ["data/images", "data/masks"] {
+        fs::create_dir_all(path.join(name)).unwrap();
+    }
+    let mut half = Mask::empty(90, 70);
+    half.data[..45 * 70].fill(1);
+    for (id, mask) in [("1", &half), ("2", &half), ("3", &Mask::empty(90, 70))] {
+        fs::copy(
+            path.join("scene.png"),
+            path.join(format!("data/images/{id}.png")),
+        )
+        .unwrap();
+        fs::write(
+            path.join(format!("data/masks/{id}.png")),
+            mask.to_png().unwrap(),
+        )
+        .unwrap();
+    }
+    let phrases = "1 building\n2 road\n3 ship\n";
+    fs::write(path.join("data/output_phrase_val.txt"), phrases).unwrap();
+
+    // At this threshold everything is foreground: IoU 0.5 with half of the image.
+    let arguments = [
+        "evaluate",
+        "--data",
+        "data",
+        "--split",
+        "val",
+        "--model",
+        "model",
+        "--device",
+        "cpu",
+        "--threshold",
+        "0.000001",
+        "--json",
+        "scores/val.json",
+    ];
+    let output = rrsis(path, &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    assert!(table.starts_with("| expression"), "{table}");
+    assert!(table.contains("| ship"), "{table}");
+
+    let scores: serde_json::Value =
+        serde_json::from_slice(&fs::read(path.join("scores/val.json")).unwrap()).unwrap();
+    assert_eq!(scores["n"], 2);
+    assert_eq!(
+        (&scores["oiou"], &scores["miou"]),
+        (&0.5.into(), &0.5.into())
+    );
+    assert_eq!(
+        (&scores["precision"]["0.5"], &scores["precision"]["0.6"]),
+        (&1.0.into(), &0.0.into())
+    );
+    assert_eq!(
+        scores["no_target"],
+        serde_json::json!({"n": 1, "empty_rate": 0.0})
+    );
+    assert_eq!(scores["by"]["expression"]["road"]["n"], 1);
+    assert_eq!(
+        (&scores["model"], &scores["split"]),
+        (&"thin".into(), &"val".into())
+    );
+
+    let output = rrsis(
+        path,
+        &[
+            "evaluate", "--data", "data", "--split", "test", "--model", "model",
+        ],
+    );
+    assert_refused(path, &output, &["Its splits: val."]);
+    fs::write(path.join("data/output_phrase_val.txt"), "1 building\n2\n").unwrap();
+    let output = rrsis(
+        path,
+        &[
+            "evaluate", "--data", "data", "--split", "val", "--model", "model",
+        ],
+    );
+    assert_refused(path, &output, &["output_phrase_val.txt", "line 2"]);
+}
+
+#[test]
+fn dataset_unified_says_what_is_missing() {
+    let folder = TempDir::new().unwrap();
+    let output = rrsis(
+        folder.path(),
+        &["dataset", "unified", "--data", "scenes", "--out", "set"],
+    );
+    assert_refused(folder.path(), &output, &["classes.json"]);
+    assert!(!folder.path().join("set").exists());
+}

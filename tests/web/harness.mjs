@@ -1,0 +1,145 @@
+// A browser, the built site, and the native command to compare with.
+
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { chromium } from 'playwright-core';
+
+const required = (name) => {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: run these tests with \`cargo xtask test\``);
+  return value;
+};
+
+export const SITE = required('RRSIS_SITE_URL').replace(/\/*$/, '/');
+export const DIST = required('RRSIS_DIST');
+export const OUTPUT = process.env.RRSIS_TEST_OUTPUT ?? mkdtempSync(join(tmpdir(), 'rrsis-web-'));
+export const MODEL = join(DIST, 'models', 'rrsis-small');
+export const MANIFEST = JSON.parse(readFileSync(join(MODEL, 'manifest.json'), 'utf8'));
+/** Software WebGPU in a shared container: minutes, not seconds. */
+export const SLOW = 600_000;
+
+const QUIET = [
+  '--no-sandbox',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+  '--no-first-run',
+];
+/** SwiftShader: WebGPU without a graphics card. */
+const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
+const NO_WEBGPU = ['--disable-features=WebGPU', '--disable-gpu'];
+
+/** A browser with or without WebGPU. */
+export function launch({ webgpu = false } = {}) {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [...QUIET, ...(webgpu ? WEBGPU : NO_WEBGPU)],
+  });
+}
+
+/**
+ * The site's page with the element's attributes set before anything is loaded.
+ *
+ * Every request is recorded, and so is everything the page complains about.
+ */
+export async function openPage(browser, { attributes = {}, prepare, viewport } = {}) {
+  const context = await browser.newContext({ viewport });
+  const page = await context.newPage();
+  page.setDefaultTimeout(SLOW);
+  page.requests = [];
+  page.complaints = [];
+  page.on('request', (request) => page.requests.push(request.url()));
+  page.on('pageerror', (error) => page.complaints.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') page.complaints.push(message.text());
+  });
+  await prepare?.(page);
+  await page.goto(SITE);
+  await page.evaluate((attributes) => {
+    const element = document.querySelector('rrsis-segment');
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    globalThis.progress = [];
+    globalThis.errors = [];
+    globalThis.results = [];
+    element.addEventListener('progress', ({ detail }) => progress.push(detail));
+    element.addEventListener('error', ({ detail }) => errors.push(detail));
+    element.addEventListener('result', ({ detail }) => results.push(detail));
+  }, attributes);
+  return page;
+}
+
+/** Drops a file on the element, as from a file manager. */
+export function drop(page, { address, bytes, name = 'dropped' }) {
+  return page.evaluate(
+    async ({ address, bytes, name }) => {
+      const content = bytes ? new Uint8Array(bytes) : await (await fetch(address)).arrayBuffer();
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([content], name));
+      const stage = document.querySelector('rrsis-segment').shadowRoot.querySelector('.stage');
+      stage.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    },
+    { address, bytes, name },
+  );
+}
+
+export const input = (page) => page.locator('rrsis-segment input[type=text]');
+
+export const waitForState = (page, ...states) =>
+  page.waitForFunction(
+    (states) => states.includes(document.querySelector('rrsis-segment').getAttribute('state')),
+    states,
+    { timeout: SLOW },
+  );
+
+export const status = (page) => page.locator('rrsis-segment .status').textContent();
+
+/** Types an expression, presses Enter, and waits for the end. */
+export async function find(page, expression) {
+  await input(page).fill(expression);
+  await input(page).press('Enter');
+  await page.waitForFunction(
+    () => document.querySelector('rrsis-segment').getAttribute('state') === 'running',
+    undefined,
+    { timeout: 5000 },
+  ).catch(() => {});
+  await waitForState(page, 'done', 'error');
+}
+
+/** The last result's mask. */
+export const lastMask = (page) =>
+  page.evaluate(() => {
+    const { width, height, mask, device } = results.at(-1);
+    return { width, height, mask: Array.from(mask), device };
+  });
+
+/** The mask of the native command, read by the browser. */
+export async function nativeMask(page, image, expression, options = []) {
+  const out = join(mkdtempSync(join(tmpdir(), 'rrsis-native-')), 'mask.png');
+  const args = ['segment', image, expression, '--model', MODEL, '--device', 'cpu', '--out', out, ...options];
+  await promisify(execFile)(required('RRSIS_BIN'), args);
+  const encoded = readFileSync(out).toString('base64');
+  return page.evaluate(async (encoded) => {
+    const bytes = Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([bytes]));
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    const drawing = canvas.getContext('2d');
+    drawing.drawImage(bitmap, 0, 0);
+    const { data, width, height } = drawing.getImageData(0, 0, bitmap.width, bitmap.height);
+    return { width, height, mask: Array.from({ length: width * height }, (_, i) => (data[4 * i] > 127 ? 1 : 0)) };
+  }, encoded);
+}
+
+/** Intersection over union; 0 where both are empty, so that nothing is proved by nothing. */
+export function iou(a, b) {
+  let intersection = 0;
+  let union = 0;
+  for (let i = 0; i < a.length; i++) {
+    intersection += a[i] & b[i];
+    union += a[i] | b[i];
+  }
+  return union ? intersection / union : 0;
+}
