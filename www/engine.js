@@ -1,204 +1,148 @@
-// The segmenter without a user interface: one worker and one copy of the weights for everybody on
-// the page who names the same model and device.
+/**
+ * Segmentation without a user interface: what <rrsis-segment> itself uses.
+ *
+ *     import { createSegmenter } from "./engine.js";
+ *     const segmenter = createSegmenter({ model: "models/rrsis-small/" });
+ *     const { width, height, mask } = await segmenter.segment(file, "building");
+ */
+import { abortReason, asRrsisError, EMPTY_EXPRESSION, RrsisError } from "./lib/errors.js";
+import { acquireHost } from "./lib/host.js";
+import { fetchImage, workerInput } from "./lib/image-input.js";
 
-const DEFAULT_MODEL = new URL('./models/rrsis-small/', import.meta.url).href;
+export { RrsisError };
 
-/** Errors of the segmenter: `code` is for scripts, `message` for people. */
-export class RrsisError extends Error {
-  constructor(code, message) {
-    super(message);
-    this.name = 'RrsisError';
-    this.code = code;
-  }
-}
+/** Where the model lies that comes with this package. */
+export const DEFAULT_MODEL = new URL("./models/rrsis-small/", import.meta.url).href;
 
-/** @type {Map<string, Engine>} */
-const engines = new Map();
+const DEVICES = ["auto", "webgpu", "cpu"];
+
+/** Every part of a model. */
+export const ALL_PARTS = ["tokenizer", "text", "vision"];
 
 /**
- * A segmenter for a model directory.
+ * Nothing is downloaded before `load` or `segment`. Segmenters that name the same model and device
+ * share one worker and one copy of the weights.
  *
- * @param {{ model?: string, device?: 'auto' | 'webgpu' | 'cpu' }} [options]
+ * @param {{model?: string | URL, device?: "auto" | "webgpu" | "cpu", resolution?: number}} [options]
  */
-export function createSegmenter({ model = DEFAULT_MODEL, device = 'auto' } = {}) {
-  const base = new URL(model.endsWith('/') ? model : `${model}/`, document.baseURI).href;
-  const key = `${device} ${base}`;
-  if (!engines.has(key)) engines.set(key, new Engine(base, device));
-  return engines.get(key);
+export function createSegmenter(options) {
+  return new Segmenter(options);
 }
 
-class Engine {
-  #worker;
-  #base;
-  #wanted;
-  #nextId = 1;
-  #waiting = new Map();
-  #listeners = new Set();
+/** Fires `progress` events while it works; see rrsis-segment.d.ts. */
+export class Segmenter extends EventTarget {
+  #host;
+  #resolution;
 
-  /** 'webgpu' or 'cpu' once it is known. */
+  /** "webgpu" or "cpu" once it is known. */
   device;
-  /** Why the device is not WebGPU, where it was free to choose. */
+  /** Why it is not WebGPU, where the choice was open. */
   fallback;
+  /** Whether all parts of the model are there. */
+  complete = false;
 
-  constructor(base, device) {
-    this.#base = base;
-    this.#wanted = device;
-  }
-
-  /** Calls `listener` with every progress message; gives a function that stops it. */
-  onProgress(listener) {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  constructor({ model = DEFAULT_MODEL, device = "auto", resolution } = {}) {
+    super();
+    if (!DEVICES.includes(device)) {
+      throw new RrsisError("options", `device is "${device}", but must be ${DEVICES.map((d) => `"${d}"`).join(", ")}.`);
+    }
+    this.#resolution = resolution;
+    this.#host = acquireHost({ model: folder(model), device });
   }
 
   /**
-   * Loads parts of the model: 'text' and 'vision' (both where nothing is named).
-   *
-   * @param {{ parts?: string[], signal?: AbortSignal }} [options]
+   * Loads the model or parts of it.
+   * @param {{parts?: ("tokenizer" | "text" | "vision")[], signal?: AbortSignal}} [options]
+   * @returns {Promise<void>}
    */
-  async load({ parts = ['text', 'vision'], signal } = {}) {
-    const wanted = parts.includes('text') ? ['tokenizer', ...parts] : parts;
-    const { device, fallback } = await this.#ask({ type: 'load', parts: wanted }, [], signal);
-    Object.assign(this, { device, fallback });
+  async load({ parts = ALL_PARTS, signal } = {}) {
+    await this.#call({ type: "load", parts, resolution: this.#resolution }, signal);
   }
 
   /**
-   * The mask of what an expression refers to, at the image's own size.
+   * The mask of what the expression refers to.
    *
    * @param {Blob | ImageBitmap | HTMLImageElement | string} image a string is a URL
    * @param {string} expression
-   * @param {{ signal?: AbortSignal, threshold?: number, resolution?: number }} [options]
+   * @param {{signal?: AbortSignal, threshold?: number, resolution?: number}} [options]
+   * @returns {Promise<import("./engine.js").SegmentResult>}
    */
-  async segment(image, expression, { signal, threshold, resolution } = {}) {
+  async segment(image, expression, { signal, threshold, resolution = this.#resolution } = {}) {
+    // Told before anything is downloaded; all else is judged by the program.
+    if (typeof expression !== "string" || !expression.trim()) throw new RrsisError("expression", EMPTY_EXPRESSION);
+    if (image instanceof Blob && image.size === 0) {
+      throw new RrsisError("image", "The image file is empty (0 bytes). Choose the file again, or save it anew.");
+    }
+    const start = performance.now();
     signal?.throwIfAborted();
-    const message = { type: 'segment', expression: String(expression), threshold, resolution };
-    let answer;
-    const source = await readImage(image, signal);
-    try {
-      answer = await this.#ask({ ...message, image: source }, [source.rgba ?? source.encoded], signal);
-    } catch (error) {
-      // Formats that browsers read and the segmenter does not (AVIF, for one).
-      if (error.code !== 'image' || !(image instanceof Blob)) throw error;
-      const pixels = await pixelsOf(image).catch(() => undefined);
-      if (!pixels || (await alreadyKnown(image))) throw error;
-      answer = await this.#ask({ ...message, image: pixels }, [pixels.rgba], signal);
-    }
-    this.device = answer.device;
-    this.fallback = answer.fallback;
-    return answer;
-  }
-
-  #ask(message, transfer, signal) {
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const id = this.#nextId++;
-    const worker = this.#start();
-    return new Promise((resolve, reject) => {
-      const settle = (action) => (value) => {
-        signal?.removeEventListener('abort', abort);
-        this.#waiting.delete(id);
-        action(value);
-      };
-      const abort = () => {
-        worker.postMessage({ type: 'cancel', id });
-        settle(reject)(signal.reason);
-      };
-      signal?.addEventListener('abort', abort);
-      this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
-      worker.postMessage({ ...message, id }, transfer);
-    });
-  }
-
-  #start() {
-    if (this.#worker) return this.#worker;
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
-    worker.addEventListener('message', ({ data }) => this.#receive(data));
-    worker.addEventListener('error', (event) => {
-      event.preventDefault();
-      this.#abandon(new RrsisError('internal', `The segmenter could not be started: ${event.message || 'its worker script failed to load'}.`));
-    });
-    worker.postMessage({ type: 'open', model: this.#base, device: this.#wanted });
-    this.#worker = worker;
-    return worker;
-  }
-
-  #receive(data) {
-    if (data.type === 'progress') {
-      const { type, ...progress } = data;
-      for (const listener of this.#listeners) listener(progress);
-      return;
-    }
-    // No entry: the caller has given up.
-    const caller = this.#waiting.get(data.id);
-    if (data.error) {
-      const error = new RrsisError(data.error.code, data.error.message);
-      caller?.reject(error);
-      // After a trap the module's memory cannot be trusted: the next request gets a new worker.
-      if (data.error.fatal) this.#abandon(error);
-    } else {
-      caller?.resolve(data.result);
-    }
-  }
-
-  #abandon(error) {
-    this.#worker?.terminate();
-    this.#worker = undefined;
-    for (const caller of [...this.#waiting.values()]) caller.reject(error);
-  }
-}
-
-/** What the worker needs of an image: encoded bytes where there are any, else pixels. */
-async function readImage(image, signal) {
-  if (typeof image === 'string' || image instanceof URL) {
-    return { encoded: await fetchImage(String(image), signal) };
-  }
-  if (image instanceof Blob) return { encoded: await image.arrayBuffer() };
-  return pixelsOf(image);
-}
-
-async function fetchImage(address, signal) {
-  const url = new URL(address, document.baseURI);
-  let response;
-  try {
-    response = await fetch(url, { signal });
-  } catch (error) {
-    if (signal?.aborted) throw signal.reason;
-    throw new RrsisError(
-      'image',
-      `${url.href} could not be read. Its host may not allow other pages to use its images (CORS): save the image and drop it here instead.`,
+    const input = await abortable(
+      (async () => workerInput(typeof image === "string" ? await fetchImage(image, signal) : image))(),
+      signal,
     );
+    const result = await this.#call({ type: "segment", input, expression, threshold, resolution }, signal);
+    const { width, height, mask, device, truncated, timings } = result;
+    return {
+      width,
+      height,
+      mask,
+      device,
+      truncated,
+      timings: { ...timings, total_ms: performance.now() - start },
+    };
   }
-  if (!response.ok) {
-    throw new RrsisError('image', `${url.href} could not be loaded: the server answered ${response.status}.`);
+
+  /** Gives the worker back; it ends when nobody uses it any more. */
+  close() {
+    this.#host?.release();
+    this.#host = undefined;
   }
-  return response.arrayBuffer();
+
+  async #call(message, signal) {
+    if (!this.#host) throw new RrsisError("internal", "This segmenter has been closed.");
+    try {
+      const value = await this.#host.call(message, {
+        signal,
+        onProgress: (progress, info) => {
+          if (info) this.#note(info);
+          this.dispatchEvent(new CustomEvent("progress", { detail: progress }));
+        },
+      });
+      this.#note(value);
+      return value;
+    } catch (error) {
+      // Cancelled calls keep the reason that the caller gave.
+      if (signal?.aborted) throw error;
+      throw asRrsisError(error);
+    }
+  }
+
+  #note({ device, fallback, complete }) {
+    this.device = device ?? this.device;
+    if (complete !== undefined) {
+      this.complete = complete;
+      this.fallback = fallback;
+    }
+  }
 }
 
-/** RGBA pixels of anything that a canvas can draw. */
-async function pixelsOf(image) {
-  if (image instanceof HTMLImageElement) await image.decode();
-  const bitmap = image instanceof ImageBitmap ? image : await createImageBitmap(image);
-  const { width, height } = bitmap;
-  const canvas = Object.assign(document.createElement('canvas'), { width, height });
-  const context = canvas.getContext('2d', { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
+/** Rejects as soon as the signal aborts, whatever the promise does. */
+function abortable(promise, signal) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(abortReason(signal));
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+/** The absolute URL of a model's folder, with a slash at its end. */
+function folder(model) {
+  let url;
   try {
-    return { width, height, rgba: context.getImageData(0, 0, width, height).data.buffer };
+    url = new URL(model, document.baseURI);
   } catch {
-    throw new RrsisError('image', 'The pixels of this image may not be read, because it comes from another host (CORS).');
+    throw new RrsisError("options", `"${model}" is not the address of a model.`);
   }
-}
-
-/** Whether a file is of a format that the segmenter reads itself, so that its verdict stands. */
-async function alreadyKnown(blob) {
-  const head = new Uint8Array(await blob.slice(0, 12).arrayBuffer());
-  const text = String.fromCharCode(...head);
-  return (
-    text.startsWith('\x89PNG') ||
-    text.startsWith('\xff\xd8\xff') ||
-    text.startsWith('GIF8') ||
-    text.startsWith('BM') ||
-    text.startsWith('II*\0') ||
-    text.startsWith('MM\0*') ||
-    (text.startsWith('RIFF') && text.slice(8) === 'WEBP')
-  );
+  url.pathname = url.pathname.replace(/\/?(manifest\.json)?$/, "/");
+  return url.href;
 }

@@ -1,31 +1,53 @@
-// The page around the element: the samples.
+/** Fills in what the page says about the model from the model itself. */
 
-import './rrsis-segment.js';
-
-const element = document.querySelector('rrsis-segment');
-const list = document.querySelector('.samples');
-const folder = new URL('./samples/', import.meta.url);
-
-const response = await fetch(new URL('samples.json', folder));
-for (const sample of response.ok ? await response.json() : []) {
-  const button = document.createElement('button');
-  button.type = 'button';
-  const image = Object.assign(document.createElement('img'), {
-    src: new URL(sample.file, folder).href,
-    alt: '',
-    loading: 'lazy',
-    width: 320,
-    height: 240,
-  });
-  const title = Object.assign(document.createElement('span'), { textContent: sample.title });
-  const origin = Object.assign(document.createElement('small'), { textContent: sample.attribution });
-  button.append(image, title, origin);
-  button.addEventListener('click', () => {
-    element.src = image.src;
-    element.expression = sample.expressions[0];
-    element.scrollIntoView({ block: 'nearest', behavior: 'instant' });
-  });
-  const item = document.createElement('li');
-  item.append(button);
-  list.append(item);
+/** @param {HTMLElement} list @param {[string, string][]} facts */
+function fillFacts(list, facts) {
+  for (const [name, value] of facts) {
+    const row = document.createElement("div");
+    const term = document.createElement("dt");
+    const text = document.createElement("dd");
+    term.textContent = name;
+    text.textContent = value;
+    row.append(term, text);
+    list.append(row);
+  }
+  list.hidden = facts.length === 0;
 }
+
+/** @param {HTMLElement} list @param {string[]} lines */
+function fillLines(list, lines) {
+  for (const line of lines) {
+    const item = document.createElement("li");
+    item.textContent = line;
+    list.append(item);
+  }
+  list.hidden = lines.length === 0;
+}
+
+/** @param {number} count */
+const millions = (count) => `${(count / 1e6).toFixed(1)} million`;
+
+async function describeModel() {
+  const response = await fetch("models/rrsis-small/manifest.json", { cache: "no-cache" });
+  if (!response.ok) return;
+  const { name, files = [], parameters, licenses = [], scores } = await response.json();
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  /** @type {[string, string][]} */
+  const facts = [
+    ["Name", name],
+    ["Weights", `${(bytes / 1e6).toFixed(1)} MB`],
+  ];
+  if (parameters) facts.push(["Parameters", millions(parameters.text + parameters.vision)]);
+  if (typeof scores?.miou === "number") facts.push(["Mean IoU, validation", scores.miou.toFixed(2)]);
+  fillFacts(document.getElementById("model-facts"), facts);
+  fillLines(
+    document.getElementById("model-licences"),
+    licenses.map(({ what, license, attribution }) =>
+      [`${what}: ${license}`, attribution].filter(Boolean).join(". "),
+    ),
+  );
+}
+
+describeModel().catch(() => {
+  // The page says enough without it.
+});

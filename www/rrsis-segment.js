@@ -1,472 +1,641 @@
-// <rrsis-segment>: drop an aerial image, type an expression, see what it refers to.
-//
-//   <script type="module" src="rrsis-segment.js"></script>
-//   <rrsis-segment src="aerial.jpg" expression="building"></rrsis-segment>
-//
-// Nothing heavy is loaded before it is needed: text weights when the text box gets the focus,
-// vision weights when an image arrives. All work happens in a worker.
+/**
+ * <rrsis-segment>: an aerial image and an expression in, a mask out, computed on this machine.
+ *
+ * Importing this module downloads nothing heavy. The program and the weights of the language
+ * encoder come when the text box gets the focus, those of the image encoder when an image arrives.
+ * Attributes, methods and events are described in rrsis-segment.d.ts.
+ */
+import { abortReason, asRrsisError, RrsisError } from "./lib/errors.js";
+import { fetchImage } from "./lib/image-input.js";
+import { createSegmenter, DEFAULT_MODEL } from "./engine.js";
+import { coverage, drawMask, drawPicture, maskPng } from "./element/overlay.js";
+import { markUsed, receivePaste, refusePaste } from "./element/paste.js";
+import { fileOf, openPicture } from "./element/picture.js";
+import { readSamples, sampleButton } from "./element/samples.js";
+import { adoptStyles } from "./element/styles.js";
+import { TEMPLATE } from "./element/template.js";
+import { deviceName, megabytes, percent, seconds, shortened } from "./element/text.js";
 
-import { createSegmenter, RrsisError } from './engine.js';
-import { Picture } from './picture.js';
-import { styles } from './styles.js';
+export { createSegmenter, DEFAULT_MODEL, RrsisError };
 
-export { createSegmenter, RrsisError };
-
-const COLOUR = [255, 64, 129];
-const SUGGESTIONS = ['building', 'vegetation', 'water', 'road', 'car'];
-/** The most text that is shown back in a message. */
-const QUOTED = 60;
-
-const template = document.createElement('template');
-template.innerHTML = `
-  <div class="frame" part="frame">
-    <div class="stage" part="stage">
-      <div class="invitation">
-        <strong>Drop an aerial or satellite image here</strong>
-        or paste one. It stays on this device.
-        <div><button type="button" class="choose primary" part="button">Choose an image</button></div>
-      </div>
-      <div class="picture" hidden>
-        <canvas class="image" part="image" role="img" aria-label="The image"></canvas>
-        <canvas class="overlay" part="overlay" aria-hidden="true"></canvas>
-      </div>
-    </div>
-    <div class="controls" part="controls">
-      <form>
-        <label class="field">
-          <span class="visually-hidden">What to find in the image</span>
-          <input type="text" part="input" placeholder="What to find, e.g. building" autocomplete="off" autocapitalize="off" enterkeyhint="go">
-        </label>
-        <button type="submit" class="run primary" part="button">Find</button>
-        <button type="button" class="cancel" part="button" hidden>Cancel</button>
-      </form>
-      <ul class="suggestions" aria-label="Examples"></ul>
-      <progress max="1" aria-label="Progress" hidden></progress>
-      <div class="row">
-        <p class="status" part="status" role="status" aria-live="polite"></p>
-        <label class="opacity" hidden>Mask <input type="range" min="0" max="1" step="0.05" value="0.55" aria-label="Opacity of the mask"></label>
-        <button type="button" class="another" part="button" hidden>Another image</button>
-      </div>
-      <p class="note device" part="note" hidden></p>
-      <p class="note truncated" part="note" hidden></p>
-      <slot></slot>
-    </div>
-    <input type="file" accept="image/*,.tif,.tiff" class="file" hidden>
-  </div>`;
+const SUGGESTIONS = ["building", "vegetation", "water", "road", "car"];
+const MASK_COLOR = "#ff2d8a";
 
 export class RrsisSegment extends HTMLElement {
-  static observedAttributes = ['src', 'expression', 'model', 'device'];
+  static observedAttributes = ["model", "src", "expression", "device", "resolution", "samples"];
 
-  #root = this.attachShadow({ mode: 'open' });
+  /** @type {Record<string, any>} parts of the shadow document by class name */
+  #ui = {};
+  /** @type {import("./engine.js").Segmenter | undefined} */
+  #engine;
+  /** @type {import("./element/picture.js").Picture | undefined} */
   #picture;
-  #segmenter;
-  #stopListening;
-  /** What is shown: a Blob, an ImageBitmap, an HTMLImageElement or an address. */
-  #source;
-  #running;
-  /** Counts images, so that a slow one cannot replace a later one. */
-  #shown = 0;
+  #result;
+  #color = MASK_COLOR;
+  /** Work in progress; the state settles when it reaches zero. */
+  #pending = 0;
+  /** The latest segmentation; earlier ones no longer draw. */
+  #latest = 0;
+  /** The latest image asked for; one that arrives after a later one is dropped. */
+  #opening = 0;
+  /** @type {AbortController | undefined} of the segmentation that the person started */
+  #run;
+  /** @type {AbortController | undefined} of the weights that are fetched ahead */
+  #ahead;
+  #fetchedAhead = new Set();
+  #stage = "";
+  #drags = 0;
+  #connected = new AbortController();
 
   constructor() {
     super();
-    this.#root.adoptedStyleSheets = [styles];
-    this.#root.append(template.content.cloneNode(true));
-    this.#picture = new Picture(this.#find('.image'), this.#find('.overlay'));
-    this.#picture.opacity = 0.55;
-    for (const text of SUGGESTIONS) {
-      const button = Object.assign(document.createElement('button'), { type: 'button', textContent: text });
-      button.setAttribute('part', 'suggestion');
-      button.addEventListener('click', () => {
-        this.expression = text;
-        this.#submit();
-      });
-      const item = document.createElement('li');
-      item.append(button);
-      this.#find('.suggestions').append(item);
+    const root = this.attachShadow({ mode: "open", delegatesFocus: true });
+    adoptStyles(root);
+    root.append(TEMPLATE.content.cloneNode(true));
+    for (const element of root.querySelectorAll("[class], [id]")) {
+      this.#ui[element.id || element.classList[0]] ??= element;
     }
+    this.#ui.slot = root.querySelector("slot");
     this.#listen();
   }
 
   connectedCallback() {
-    this.setAttribute('state', this.getAttribute('state') ?? 'idle');
-    document.addEventListener('paste', this.#paste);
+    this.#connected = new AbortController();
+    for (const name of ["model", "src", "expression", "device", "resolution", "samples"]) this.#upgrade(name);
+    if (!this.hasAttribute("state")) this.#setState("idle");
+    receivePaste(this);
+    this.#readColor();
+    this.#listSamples();
+    if (this.src && !this.#picture) this.#openSource();
   }
 
   disconnectedCallback() {
-    document.removeEventListener('paste', this.#paste);
-    this.#running?.abort(abortError());
-    this.#forgetSegmenter();
+    this.#connected.abort();
+    this.#cancel();
+    this.#dropEngine();
+    refusePaste(this);
   }
 
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
-    if (name === 'src' && after) this.#showAddress(after);
-    if (name === 'expression') this.#find('input[type=text]').value = after ?? '';
-    if (name === 'model' || name === 'device') this.#forgetSegmenter();
+    if (name === "expression") this.#ui.expression.value = after ?? "";
+    if (["model", "device", "resolution"].includes(name)) {
+      this.#cancel();
+      this.#dropEngine();
+      if (this.hasAttribute("state") && this.#pending === 0) this.#settle();
+    }
+    if (!this.isConnected) return;
+    if (name === "src") this.#openSource();
+    if (name === "samples") this.#listSamples();
   }
 
-  // --- attributes as properties ---------------------------------------------------------------
+  // Attributes as properties.
 
-  /** idle | loading | ready | running | done | error */
-  get state() {
-    return this.getAttribute('state') ?? 'idle';
-  }
-
+  /** Folder of the model: the one with `manifest.json`. */
   get model() {
-    return this.getAttribute('model') ?? undefined;
+    return this.getAttribute("model") ?? DEFAULT_MODEL;
   }
   set model(value) {
-    this.#reflect('model', value);
+    this.#reflect("model", value);
   }
-
-  get device() {
-    const device = this.getAttribute('device');
-    return device === 'webgpu' || device === 'cpu' ? device : 'auto';
-  }
-  set device(value) {
-    this.#reflect('device', value);
-  }
-
+  /** URL of the image to show first. */
   get src() {
-    return this.getAttribute('src') ?? undefined;
+    return this.getAttribute("src") ?? "";
   }
   set src(value) {
-    this.#reflect('src', value);
+    this.#reflect("src", value);
   }
-
+  /** What the text box holds. */
   get expression() {
-    return this.#find('input[type=text]').value;
+    return this.#ui.expression.value;
   }
   set expression(value) {
-    this.#find('input[type=text]').value = value ?? '';
+    this.#ui.expression.value = value ?? "";
   }
-
-  /** Side in pixels that the image is resized to for the network; undefined: the model's own. */
+  /** "auto", "webgpu" or "cpu". */
+  get device() {
+    return this.getAttribute("device") ?? "auto";
+  }
+  set device(value) {
+    this.#reflect("device", value);
+  }
+  /** Side that the image is resized to for the network; null: the model's own. */
   get resolution() {
-    const value = Number(this.getAttribute('resolution'));
-    return value > 0 ? value : undefined;
+    const value = this.getAttribute("resolution");
+    return value === null ? null : Number(value);
   }
   set resolution(value) {
-    this.#reflect('resolution', value);
+    this.#reflect("resolution", value);
+  }
+  /** URL of a list of samples. */
+  get samples() {
+    return this.getAttribute("samples") ?? "";
+  }
+  set samples(value) {
+    this.#reflect("samples", value);
+  }
+  /** "idle", "loading", "ready", "running", "done" or "error". */
+  get state() {
+    return this.getAttribute("state") ?? "idle";
   }
 
-  #reflect(name, value) {
-    if (value === undefined || value === null) this.removeAttribute(name);
-    else this.setAttribute(name, String(value));
-  }
+  // Methods.
 
-  // --- methods --------------------------------------------------------------------------------
-
-  /** Loads the whole model. */
+  /** Loads the whole model and compiles it for the device. */
   async load() {
-    await this.#load(['text', 'vision']);
+    await this.#work(() => this.#use().load());
   }
 
   /**
-   * The mask of what an expression refers to, at the image's own size. Also shown in the element.
-   *
+   * Shows the image, finds what the expression refers to, and shows the mask.
    * @param {Blob | ImageBitmap | HTMLImageElement | string} image
    * @param {string} expression
-   * @param {{ signal?: AbortSignal, threshold?: number }} [options]
+   * @param {{signal?: AbortSignal, threshold?: number}} [options]
    */
   async segment(image, expression, { signal, threshold } = {}) {
-    const run = new AbortController();
-    const signals = signal ? AbortSignal.any([signal, run.signal]) : run.signal;
-    signals.throwIfAborted();
-    this.#running = run;
-    this.expression = expression;
-    this.#setState('running', 'Starting …');
+    const turn = ++this.#latest;
+    return this.#work(async () => {
+      if (signal?.aborted) throw abortReason(signal);
+      const picture = await this.#show(image, signal);
+      if (this.#ui.expression.value !== expression) this.#ui.expression.value = expression;
+      const engine = this.#use();
+      const result = await engine.segment(picture.source, expression, { signal, threshold });
+      if (turn === this.#latest && picture === this.#picture) this.#showResult(result, expression, engine);
+      this.#emit("result", { ...result, expression });
+      return result;
+    }, signal);
+  }
+
+  /** Shows a file that was dropped, chosen or pasted. @param {File} file */
+  openFile(file) {
+    markUsed(this);
+    this.#open(file, []);
+  }
+
+  // Images.
+
+  #openSource() {
+    if (this.src) this.#open(this.src, [], { whenSeen: true });
+  }
+
+  /**
+   * Shows an image, and fetches what the network needs for it.
+   * @param {File | string} image
+   * @param {string[]} suggestions
+   */
+  async #open(image, suggestions, { whenSeen = false, credit = "" } = {}) {
+    this.#cancelRun();
     try {
-      if (image !== this.#source) await this.#show(image, signals);
-      const engine = this.#engine();
-      const options = { signal: signals, threshold, resolution: this.resolution };
-      const answer = await engine.segment(image, expression, options);
-      if (this.#running === run) this.#showResult(answer, expression, image);
-      this.dispatchEvent(new CustomEvent('result', { detail: answer }));
-      return answer;
-    } catch (error) {
-      if (signals.aborted) {
-        if (this.#running === run) this.#setState(engineReady(this.#segmenter), 'Cancelled.');
-      } else if (this.#running === run) {
-        this.#showError(error);
-      }
-      throw error;
-    } finally {
-      if (this.#running === run) {
-        this.#running = undefined;
-        this.#busy(false);
-      }
+      await this.#work(() => this.#show(image));
+    } catch {
+      // Already said; the image that was there before stays.
+      return;
     }
+    this.#suggest(suggestions.length ? suggestions : SUGGESTIONS);
+    this.#say("attribution", credit);
+    if (whenSeen) await this.#seen();
+    this.#fetchAhead("vision");
   }
 
-  // --- the model ------------------------------------------------------------------------------
+  /** @param {Blob | ImageBitmap | HTMLImageElement | string} image @param {AbortSignal} [signal] */
+  async #show(image, signal) {
+    if (this.#picture && this.#picture.source === image) return this.#picture;
+    const turn = ++this.#opening;
+    const name = image instanceof File ? image.name : typeof image === "string" ? image.split(/[?#]/)[0] : "";
+    const picture = await openPicture(typeof image === "string" ? await fetchImage(image, signal) : image, name);
+    if (signal?.aborted) throw abortReason(signal);
+    // Another image was opened meanwhile: this one can still be computed, but is not shown.
+    if (turn === this.#opening) this.#showPicture(picture);
+    return picture;
+  }
 
-  #engine() {
-    if (!this.#segmenter) {
-      this.#segmenter = createSegmenter({ model: this.model, device: this.device });
-      this.#stopListening = this.#segmenter.onProgress((progress) => this.#showProgress(progress));
+  #showPicture(picture) {
+    const ui = this.#ui;
+    this.#picture = picture;
+    this.#result = undefined;
+    ui.result.hidden = true;
+    this.#say("note", "");
+    this.#say("attribution", "");
+    for (const canvas of [ui.fill, ui.outline]) canvas.width = canvas.height = 0;
+    ui.frame.classList.add("has-picture");
+    ui.empty.hidden = true;
+    ui.view.hidden = false;
+    ui.layers.hidden = !picture.preview;
+    const label = picture.name ? `Image ${picture.name}` : "Image";
+    ui.layers.setAttribute("aria-label", label);
+    if (picture.preview) {
+      ui.layers.style.setProperty("--aspect", String(picture.width / picture.height));
+      drawPicture(ui.picture, picture.preview, picture.width, picture.height);
+      // The canvas has its pixels now; a bitmap that is not the caller's own can go.
+      if (picture.preview instanceof ImageBitmap && picture.preview !== picture.source) picture.preview.close();
     }
-    return this.#segmenter;
+    this.#say(
+      "no-preview",
+      picture.preview ? "" : `${picture.name || "This image"} is open, but this browser cannot show its format. The mask will be shown by itself.`,
+    );
+    this.#announce(`${label} opened.`);
   }
 
-  #forgetSegmenter() {
-    this.#stopListening?.();
-    this.#segmenter = undefined;
-  }
-
-  async #load(parts) {
-    const quietly = this.state === 'running';
-    if (!quietly) this.#setState('loading', 'Loading the model …');
+  async #listSamples() {
+    const { slot } = this.#ui;
+    slot.replaceChildren();
+    if (!this.samples) return;
+    let samples;
     try {
-      await this.#engine().load({ parts });
-      this.#showDevice(this.#segmenter);
-      if (this.state === 'loading') {
-        this.#setState('ready', this.#source ? 'Ready. Type what to find and press Enter.' : 'Ready for an image.');
-      }
+      samples = await readSamples(this.samples);
     } catch (error) {
-      if (!quietly) this.#showError(error);
-      throw error;
-    } finally {
-      if (!quietly && this.state !== 'running') this.#busy(false);
+      // Samples are an extra: the element works without them.
+      console.warn(`rrsis-segment: no samples (${error.message})`);
+      return;
     }
-  }
-
-  /** Loads ahead of need; whoever needs it later gets the error, if there is one. */
-  #loadAhead(parts) {
-    this.#load(parts).catch(() => {});
-  }
-
-  // --- user interface -------------------------------------------------------------------------
-
-  #find(selector) {
-    return this.#root.querySelector(selector);
-  }
-
-  #listen() {
-    const stage = this.#find('.stage');
-    const file = this.#find('.file');
-    stage.addEventListener('dragover', (event) => {
-      event.preventDefault();
-      stage.classList.add('over');
-    });
-    stage.addEventListener('dragleave', () => stage.classList.remove('over'));
-    stage.addEventListener('drop', (event) => {
-      event.preventDefault();
-      stage.classList.remove('over');
-      const [dropped] = event.dataTransfer.files;
-      const address = event.dataTransfer.getData('text/uri-list');
-      if (dropped) this.#choose(dropped);
-      else if (address) this.src = address;
-    });
-    for (const button of [this.#find('.choose'), this.#find('.another')]) {
-      button.addEventListener('click', () => file.click());
-    }
-    file.addEventListener('change', () => {
-      if (file.files[0]) this.#choose(file.files[0]);
-      file.value = '';
-    });
-    this.#find('form').addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.#submit();
-    });
-    this.#find('input[type=text]').addEventListener('focus', () => this.#loadAhead(['text']), { once: true });
-    this.#find('.cancel').addEventListener('click', () => this.#running?.abort(abortError()));
-    this.#find('.opacity input').addEventListener('input', (event) => {
-      this.#picture.opacity = event.target.value;
-    });
-  }
-
-  /** Pastes reach the element that has the focus, or the only one on the page. */
-  #paste = (event) => {
-    const [pasted] = event.clipboardData?.files ?? [];
-    if (!pasted) return;
-    const focused = document.activeElement?.closest?.('rrsis-segment');
-    if (focused ? focused !== this : document.querySelector('rrsis-segment') !== this) return;
-    event.preventDefault();
-    this.#choose(pasted);
-  };
-
-  async #choose(blob) {
-    if (await this.#display(blob)) this.#loadAhead(['vision']);
-  }
-
-  #showAddress(address) {
-    const image = new Image();
-    // Pixels of other hosts can be read with their consent only.
-    image.crossOrigin = 'anonymous';
-    image.src = new URL(address, document.baseURI).href;
-    const number = ++this.#shown;
-    image.decode().then(
-      () => number === this.#shown && this.#accept(image.src, image),
-      () =>
-        number === this.#shown &&
-        this.#showError(
-          new RrsisError('image', `The image ${quoted(address)} could not be loaded. If it is on another host, that host may not allow it (CORS): save it and drop it here.`),
-        ),
+    slot.replaceChildren(
+      ...samples.map((sample) => {
+        const button = sampleButton(sample);
+        button.addEventListener("click", () => {
+          const credit = [sample.attribution, sample.licence].filter(Boolean).join(" · ");
+          this.#openSample(sample.file, sample.expressions ?? [], credit);
+        });
+        return button;
+      }),
     );
   }
 
-  /** Shows what `segment` was called with, as far as the browser can. */
-  async #show(image, signal) {
-    if (image instanceof Blob) return void (await this.#display(image, { quietly: true }));
-    this.#shown++;
-    if (typeof image === 'string') {
-      const element = new Image();
-      element.crossOrigin = 'anonymous';
-      element.src = new URL(image, document.baseURI).href;
-      await element.decode().catch(() => {});
-      signal.throwIfAborted();
-      this.#accept(image, element.naturalWidth ? element : undefined);
-    } else {
-      this.#accept(image, image);
+  async #openSample(url, expressions, credit = "") {
+    markUsed(this);
+    this.#ui.expression.focus({ preventScroll: true });
+    await this.#open(url, expressions, { credit });
+    if (!this.#ui.expression.value && expressions[0]) {
+      this.#ui.expression.value = expressions[0];
+      this.#ui.expression.select();
     }
   }
 
-  /** Shows a file; false where it is not an image (then what was shown stays). */
-  async #display(blob, { quietly = false } = {}) {
-    const number = ++this.#shown;
-    if (blob.size === 0) {
-      if (!quietly) this.#showError(new RrsisError('image', `The file ${quoted(blob.name ?? '')} is empty.`));
-      return false;
-    }
-    let bitmap;
-    try {
-      bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image' });
-    } catch {
-      // TIFF is shown by few browsers, and read by the segmenter.
-      if (!(await isTiff(blob))) {
-        if (!quietly) {
-          this.#showError(
-            new RrsisError('image', `The file ${quoted(blob.name ?? '')} is not an image that can be read, or it is damaged. Use PNG, JPEG, WebP, BMP, GIF or TIFF.`),
-          );
-        }
-        return false;
-      }
-    }
-    if (number !== this.#shown) return false;
-    this.#accept(blob, bitmap);
-    bitmap?.close();
-    return true;
-  }
+  // Runs.
 
-  #accept(source, drawable) {
-    this.#source = source;
-    if (drawable) this.#picture.show(drawable);
-    else this.#picture.blank(512, 512);
-    this.#find('.invitation').hidden = true;
-    this.#find('.picture').hidden = false;
-    this.#find('.another').hidden = false;
-    this.#find('.opacity').hidden = true;
-    this.#find('.note.truncated').hidden = true;
-    this.#find('.image').setAttribute('aria-label', 'The image, without a mask');
-    if (this.state === 'error' || this.state === 'done') this.#setState('ready', '');
-    if (!this.#running) this.#say(drawable ? 'Type what to find and press Enter.' : 'This browser cannot show TIFF images; the mask will appear without them.');
-  }
-
-  async #submit() {
-    if (!this.#source) {
-      this.#showError(new RrsisError('image', 'There is no image yet: drop, paste or choose one first.'));
+  #ask() {
+    const { expression } = this.#ui;
+    this.#cancelRun();
+    if (!this.#picture) {
+      this.#fail(new RrsisError("image", "There is no image yet. Drop one, choose one, or pick a sample."));
+      this.#ui.choose.focus();
       return;
     }
-    this.#running?.abort(abortError());
-    // Shown in the element; whoever wants the error listens for the event.
-    await this.segment(this.#source, this.expression).catch(() => {});
+    const run = (this.#run = new AbortController());
+    // A cancelled run may keep the worker busy for a moment before this one is heard of.
+    this.#showProgress("Starting…");
+    this.segment(this.#picture.source, expression.value, { signal: run.signal })
+      .catch(() => {
+        // Already said.
+      })
+      .finally(() => {
+        if (this.#run === run) this.#run = undefined;
+        this.#showRunButton();
+      });
+    this.#showRunButton();
   }
 
-  #showResult(answer, expression, image) {
-    const { width, height, mask, truncated } = answer;
-    if (image instanceof Blob && this.#find('.image').width !== width) this.#fit(width, height);
-    this.#picture.draw(answer, COLOUR);
-    let pixels = 0;
-    for (const bit of mask) pixels += bit;
-    const share = (100 * pixels) / mask.length;
-    const seconds = Object.values(answer.timings).reduce((sum, ms) => sum + ms, 0) / 1000;
-    const found = pixels
-      ? `${quoted(expression)} covers ${share < 0.1 ? 'less than 0.1' : share.toFixed(1)} % of the image`
-      : `Nothing found for ${quoted(expression)}`;
-    this.#setState('done', `${found} (${seconds.toFixed(1)} s).`);
-    this.#find('.image').setAttribute('aria-label', `The image with a mask: ${found}`);
-    this.#find('.opacity').hidden = false;
-    const note = this.#find('.note.truncated');
-    note.hidden = !truncated;
-    note.textContent = truncated ? 'The expression was longer than the network reads; its end was ignored.' : '';
-    this.#showDevice(answer);
+  #cancelRun() {
+    this.#run?.abort();
+    this.#run = undefined;
+    this.#showRunButton();
   }
 
-  /** A TIFF's size is known only now. */
-  #fit(width, height) {
-    const canvas = this.#find('.image');
-    if (Math.abs(canvas.width / canvas.height - width / height) > 0.02) this.#picture.blank(width, height);
+  /** Stops whatever the person may have started, downloads too. */
+  #cancel() {
+    this.#cancelRun();
+    this.#ahead?.abort();
+    this.#ahead = undefined;
+    this.#fetchedAhead.clear();
   }
 
-  #showDevice({ device, fallback }) {
-    const note = this.#find('.note.device');
-    note.hidden = device !== 'cpu' || !fallback;
-    note.textContent = fallback ? `Running on the CPU, which is slower, because ${fallback}.` : '';
+  #showRunButton() {
+    const { run } = this.#ui;
+    run.textContent = this.#run ? "Cancel" : "Find";
+    run.classList.toggle("cancels", Boolean(this.#run));
   }
 
-  #showProgress(progress) {
-    this.dispatchEvent(new CustomEvent('progress', { detail: progress }));
-    if (this.state !== 'loading' && this.state !== 'running') return;
-    const bar = this.#find('progress');
-    if (progress.stage === 'download') {
-      const { loaded, total } = progress;
-      bar.hidden = false;
-      bar.value = total ? loaded / total : 0;
-      this.#say(`Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB`);
-    } else {
-      bar.hidden = false;
-      bar.removeAttribute('value');
-      this.#say({ loading: 'Unpacking the model …', compiling: 'Compiling for this graphics card …', running: 'Looking …' }[progress.stage]);
+  /** Fetches a part of the model that will be needed soon. */
+  async #fetchAhead(...parts) {
+    const missing = parts.filter((part) => !this.#fetchedAhead.has(part));
+    if (!missing.length || !this.isConnected) return;
+    for (const part of missing) this.#fetchedAhead.add(part);
+    const { signal } = (this.#ahead ??= new AbortController());
+    try {
+      const isQuiet = () => Boolean(this.#run);
+      await this.#work(() => this.#use().load({ parts: missing, signal }), signal, isQuiet);
+    } catch {
+      // Said already; the run that needs the part tries again.
+      for (const part of missing) this.#fetchedAhead.delete(part);
     }
   }
 
-  #showError(error) {
-    this.#setState('error', error.message);
-    this.#busy(false);
-    this.dispatchEvent(new CustomEvent('error', { detail: { code: error.code ?? 'internal', message: error.message } }));
+  #use() {
+    if (!this.#engine) {
+      const engine = createSegmenter({
+        model: this.model,
+        device: this.device,
+        resolution: this.resolution ?? undefined,
+      });
+      engine.addEventListener("progress", ({ detail }) => {
+        if (engine === this.#engine) this.#onProgress(detail);
+      });
+      this.#engine = engine;
+    }
+    return this.#engine;
   }
 
-  #setState(state, message) {
-    this.setAttribute('state', state);
-    this.#busy(state === 'running' || state === 'loading');
-    this.#find('.status').classList.toggle('problem', state === 'error');
-    this.#say(message);
+  #dropEngine() {
+    this.#engine?.close();
+    this.#engine = undefined;
   }
 
-  #busy(busy) {
-    const running = busy && this.state === 'running';
-    this.#find('.cancel').hidden = !running;
-    this.#find('.run').hidden = running;
-    if (!busy) this.#find('progress').hidden = true;
-    this.#find('.frame').setAttribute('aria-busy', String(busy));
+  /**
+   * Every piece of work goes through here: state, errors, and the end of the progress bar.
+   * @template T
+   * @param {() => Promise<T>} work
+   * @param {AbortSignal} [signal]
+   * @param {() => boolean} [isQuiet] whether somebody else will tell of a failure
+   * @returns {Promise<T>}
+   */
+  async #work(work, signal, isQuiet = () => false) {
+    this.#say("message", "");
+    if (this.state !== "running") this.#setState("loading");
+    this.#pending += 1;
+    let failure;
+    const aborted = signal && new Promise((_, reject) => {
+      signal.addEventListener("abort", () => reject(abortReason(signal)), { once: true });
+    });
+    try {
+      return await (aborted ? Promise.race([work(), aborted]) : work());
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      failure = asRrsisError(error);
+      throw failure;
+    } finally {
+      this.#pending -= 1;
+      if (this.#pending === 0) {
+        this.#ui.progress.hidden = true;
+        this.#ui.frame.classList.remove("running");
+        this.#stage = "";
+      }
+      if (failure && !isQuiet()) this.#fail(failure);
+      else if (this.#pending === 0 && this.state !== "error") this.#settle();
+    }
   }
 
-  #say(message) {
-    this.#find('.status').textContent = message;
+  #settle() {
+    this.#setState(this.#result ? "done" : this.#engine?.complete ? "ready" : "idle");
+  }
+
+  // What is shown.
+
+  #onProgress(progress) {
+    const ui = this.#ui;
+    const { stage } = progress;
+    const running = stage === "running";
+    if (this.state !== "error") this.#setState(running ? "running" : "loading");
+    ui.frame.classList.toggle("running", running);
+    const isDownload = stage === "download";
+    if (isDownload) {
+      const { loaded, total } = progress;
+      this.#showProgress(`Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB`, total ? loaded / total : 0);
+    } else {
+      const where = this.#engine?.device ? ` on ${deviceName(this.#engine.device)}` : "";
+      this.#showProgress(running ? `Looking${where}…` : "Preparing the network…");
+      this.#noteFallback(this.#engine);
+    }
+    // A download that is complete has nothing to show; the next stage follows at once.
+    if (isDownload && progress.loaded >= progress.total && this.#stage !== "download") ui.progress.hidden = true;
+    if (stage !== this.#stage && !ui.progress.hidden) {
+      this.#stage = stage;
+      this.#announce(isDownload ? "Loading the model." : ui["progress-text"].textContent);
+    }
+    this.#emit("progress", progress);
+  }
+
+  /** @param {string} text @param {number} [share] 0 to 1; without it the end is not known */
+  #showProgress(text, share) {
+    const { bar, progress } = this.#ui;
+    progress.hidden = false;
+    bar.classList.toggle("endless", share === undefined);
+    if (share === undefined) {
+      bar.removeAttribute("aria-valuenow");
+    } else {
+      bar.style.setProperty("--done", `${(100 * share).toFixed(1)}%`);
+      bar.setAttribute("aria-valuenow", (100 * share).toFixed(0));
+    }
+    this.#ui["progress-text"].textContent = text;
+  }
+
+  #showResult(result, expression, engine) {
+    this.#result = result;
+    const share = coverage(result.mask);
+    const what = `“${shortened(expression)}”`;
+    const said = share === 0 ? `Nothing found for ${what}.` : `${what}: ${percent(share)} of the image`;
+    const detail = document.createElement("span");
+    detail.className = "detail";
+    detail.textContent = ` · ${seconds(result.timings.total_ms)} on ${deviceName(result.device)}`;
+    this.#ui.summary.replaceChildren(said, detail);
+    if (!this.#picture.preview) this.#ui.layers.style.setProperty("--aspect", String(result.width / result.height));
+    this.#ui.layers.hidden = false;
+    this.#ui.result.hidden = false;
+    this.#drawMask();
+    this.#noteFallback(engine, result.truncated);
+    this.#ui.layers.setAttribute("aria-label", `Image with a mask. ${said}`);
+    this.#announce(said);
+  }
+
+  #drawMask() {
+    if (!this.#result) return;
+    const { fill, outline, layers } = this.#ui;
+    drawMask({ fill, outline }, this.#result, this.#color, layers.clientWidth);
+  }
+
+  #noteFallback(engine, truncated = false) {
+    const notes = [];
+    if (engine?.fallback) notes.push(`Running on the CPU: ${engine.fallback}.`);
+    if (truncated) {
+      notes.push("The expression is longer than the network reads: only its first words counted.");
+    }
+    this.#say("note", notes.join(" "));
+  }
+
+  /** @param {RrsisError} error */
+  #fail(error) {
+    this.#say("message", error.message);
+    this.#setState("error");
+    this.#emit("error", { code: error.code, message: error.message });
+  }
+
+  #suggest(expressions) {
+    this.#ui.suggestions.replaceChildren(
+      ...expressions.map((expression) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = expression;
+        button.addEventListener("click", () => {
+          this.#ui.expression.value = expression;
+          this.#ask();
+        });
+        return button;
+      }),
+    );
+  }
+
+  #say(part, text) {
+    this.#ui[part].textContent = text;
+    this.#ui[part].hidden = !text;
+  }
+
+  #announce(text) {
+    this.#ui.announcer.textContent = text;
+  }
+
+  #setState(state) {
+    if (this.getAttribute("state") !== state) this.setAttribute("state", state);
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #readColor() {
+    const color = getComputedStyle(this).getPropertyValue("--rrsis-mask-color").trim();
+    if (/^#[0-9a-f]{6}$/i.test(color)) this.#color = color;
+    this.#ui.color.value = this.#color;
+  }
+
+  async #saveMask() {
+    try {
+      const blob = await maskPng(this.#result);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      const stem = (this.#picture?.name ?? "").split("/").pop().replace(/\.[^.]*$/, "");
+      link.download = `${stem || "image"}-mask.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    } catch (error) {
+      this.#fail(new RrsisError("internal", `The mask could not be saved: ${error.message}.`));
+    }
+  }
+
+  // Wiring.
+
+  #listen() {
+    const ui = this.#ui;
+    ui.choose.addEventListener("click", () => ui.file.click());
+    ui.replace.addEventListener("click", () => ui.file.click());
+    ui.file.addEventListener("change", () => {
+      const [file] = ui.file.files;
+      // The same file can be chosen again after it was mended.
+      ui.file.value = "";
+      if (file) this.openFile(file);
+    });
+    ui.expression.addEventListener("focus", () => {
+      markUsed(this);
+      this.#fetchAhead("tokenizer", "text");
+    });
+    // Enter always asks, even while the button would cancel.
+    ui.expression.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault();
+      this.#ask();
+    });
+    ui.ask.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#run) this.#stopByPerson();
+      else this.#ask();
+    });
+    ui.frame.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.#run) this.#stopByPerson();
+    });
+    ui.opacity.addEventListener("input", () => {
+      ui.layers.style.setProperty("--mask-opacity", String(ui.opacity.value / 100));
+    });
+    ui.color.addEventListener("input", () => {
+      this.#color = ui.color.value;
+      this.#drawMask();
+    });
+    ui.toggle.addEventListener("click", () => {
+      const on = ui.toggle.getAttribute("aria-pressed") !== "true";
+      ui.toggle.setAttribute("aria-pressed", String(on));
+      ui.layers.classList.toggle("mask-off", !on);
+    });
+    ui.save.addEventListener("click", () => this.#saveMask());
+    // Samples that the page brings itself: <button slot="samples" data-src="…" data-expression="…">.
+    ui.slot.addEventListener("click", (event) => {
+      const own = event.target.closest?.("[data-src]");
+      if (own) this.#openSample(own.dataset.src, own.dataset.expression ? [own.dataset.expression] : []);
+    });
+    ui.slot.addEventListener("slotchange", () => {
+      ui.samples.classList.toggle("slotted", ui.slot.assignedNodes().length > 0);
+    });
+    this.#listenToDrops(ui.frame);
+  }
+
+  #listenToDrops(frame) {
+    const carriesFile = (event) =>
+      ["Files", "text/uri-list"].some((type) => event.dataTransfer?.types.includes(type));
+    const show = () => frame.classList.toggle("dragging", this.#drags > 0);
+    frame.addEventListener("dragenter", (event) => {
+      if (!carriesFile(event)) return;
+      event.preventDefault();
+      this.#drags += 1;
+      show();
+    });
+    frame.addEventListener("dragover", (event) => {
+      if (!carriesFile(event)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+    });
+    frame.addEventListener("dragleave", () => {
+      this.#drags = Math.max(0, this.#drags - 1);
+      show();
+    });
+    frame.addEventListener("drop", (event) => {
+      this.#drags = 0;
+      show();
+      const file = fileOf(event.dataTransfer);
+      // Pictures dragged from another page come as an address.
+      const address = event.dataTransfer.getData("text/uri-list").split(/[\r\n]+/).find((line) => line && !line.startsWith("#"));
+      if (!file && !address) return;
+      event.preventDefault();
+      if (file) this.openFile(file);
+      else this.#open(address, []);
+    });
+  }
+
+  #stopByPerson() {
+    this.#cancel();
+    this.#announce("Cancelled.");
+  }
+
+  /** Resolves when the element has come into view. */
+  #seen() {
+    if (typeof IntersectionObserver !== "function") return Promise.resolve();
+    return new Promise((resolve) => {
+      const observer = new IntersectionObserver((entries) => {
+        if (!entries.some((entry) => entry.isIntersecting)) return;
+        observer.disconnect();
+        resolve();
+      });
+      observer.observe(this);
+      this.#connected.signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+    });
+  }
+
+  /** Takes over a property that was set before the element was defined. */
+  #upgrade(name) {
+    if (!Object.hasOwn(this, name)) return;
+    const value = this[name];
+    delete this[name];
+    this[name] = value;
+  }
+
+  #reflect(name, value) {
+    if (value === null || value === undefined) this.removeAttribute(name);
+    else this.setAttribute(name, String(value));
   }
 }
 
-function abortError() {
-  return new DOMException('The segmentation was cancelled.', 'AbortError');
-}
-
-function engineReady(segmenter) {
-  return segmenter?.device ? 'ready' : 'idle';
-}
-
-function quoted(text) {
-  return `“${text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text}”`;
-}
-
-function megabytes(bytes) {
-  return (bytes / 1e6).toFixed(1);
-}
-
-async function isTiff(blob) {
-  const head = new Uint8Array(await blob.slice(0, 4).arrayBuffer());
-  const mark = String.fromCharCode(...head);
-  return mark === 'II*\0' || mark === 'MM\0*';
-}
-
-if (!customElements.get('rrsis-segment')) customElements.define('rrsis-segment', RrsisSegment);
+if (!customElements.get("rrsis-segment")) customElements.define("rrsis-segment", RrsisSegment);

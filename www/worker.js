@@ -1,137 +1,267 @@
-// Module worker: fetches the model, feeds the WebAssembly segmenter, answers the page.
-//
-// One worker serves one model on one device, whoever asks. Requests run one after the other: the
-// segmenter is a single object, and two runs at once would only slow each other down.
+/**
+ * Runs one model on one device, away from the page's thread.
+ *
+ * In:  {type: "open", model, device}                      once, first
+ *      {type: "load", id, parts, resolution}              parts: "tokenizer" | "text" | "vision"
+ *      {type: "segment", id, input, expression, threshold, resolution}
+ *      {type: "cancel", id}
+ * Out: {type: "progress", id?, progress}                  without id: to whoever is waiting
+ *      {type: "done", id, value}
+ *      {type: "failed", id, error: {code, message}, fatal}   fatal: this worker cannot go on
+ */
+import { asRrsisError, abortReason, RrsisError } from "./lib/errors.js";
+import { counted, knownLength, readExactly, request } from "./lib/download.js";
+import { cached, forget, keep } from "./lib/shard-cache.js";
+import { Ledger } from "./lib/progress.js";
+import { SharedTask } from "./lib/shared-task.js";
+import { rgbaOf } from "./lib/pixels.js";
 
-import init, { Segmenter } from './pkg/rrsis.js';
-import { ModelFiles } from './model-files.js';
+const MODULE = new URL("./pkg/rrsis.js", import.meta.url);
+const WASM = new URL("./pkg/rrsis_bg.wasm", import.meta.url);
+const WASM_NAME = "rrsis_bg.wasm";
 
-/** Parts of the model in the order in which the network needs them. */
-const PARTS = ['tokenizer', 'text', 'vision'];
+/** @type {{model: string, device: string}} */
+let config;
+/** Running jobs by id. */
+const jobs = new Map();
+let downloads = 0;
+const ledger = new Ledger((progress) => post({ type: "progress", progress }));
 
-/** @type {ModelFiles} */
-let files;
-/** @type {string} */
-let wantedDevice;
-/** @type {Promise<Segmenter> | undefined} */
-let opening;
-/** @type {Promise<unknown>} */
-let queue = Promise.resolve();
-/** Ids of requests whose caller has given up. */
-const cancelled = new Set();
-const warmedUp = new Set();
-
-self.addEventListener('message', ({ data }) => {
+self.addEventListener("message", ({ data }) => {
   switch (data.type) {
-    case 'open':
-      wantedDevice = data.device;
-      files = new ModelFiles(new URL(data.model), (progress) => self.postMessage({ type: 'progress', ...progress }));
+    case "open":
+      config = data;
       break;
-    case 'cancel':
-      cancelled.add(data.id);
+    case "load":
+      run(data.id, (signal) => prepare(data.parts, data.resolution, signal));
       break;
-    default:
-      queue = queue.then(() => answer(data));
+    case "segment":
+      run(data.id, (signal) => segment(data, signal));
+      break;
+    case "cancel":
+      jobs.get(data.id)?.abort();
+      break;
   }
 });
 
-async function answer(request) {
-  const { id } = request;
+/**
+ * @param {number} id
+ * @param {(signal: AbortSignal) => Promise<{value: unknown, transfer?: Transferable[]}>} work
+ */
+async function run(id, work) {
+  const controller = new AbortController();
+  jobs.set(id, controller);
   try {
-    if (cancelled.has(id)) return;
-    const { result, transfer } = request.type === 'load' ? await load(request) : await segment(request);
-    if (!cancelled.has(id)) self.postMessage({ type: 'answer', id, result }, transfer ?? []);
+    const { value, transfer = [] } = await work(controller.signal);
+    // Nobody waits for the answer of a cancelled job.
+    if (!controller.signal.aborted) post({ type: "done", id, value }, transfer);
   } catch (error) {
-    self.postMessage({ type: 'answer', id, error: plainError(error) });
+    if (controller.signal.aborted) return;
+    const { code, message } = asRrsisError(error);
+    post({ type: "failed", id, error: { code, message }, fatal: isFatal(error, code) });
   } finally {
-    cancelled.delete(id);
+    jobs.delete(id);
   }
 }
 
-/** Loads the asked parts; opens the device first. */
-async function load({ parts }) {
-  const segmenter = await open(parts);
-  return { result: { device: segmenter.device, fallback: segmenter.fallback } };
+/** After a trap, a lost device or half a program, only a new worker helps. */
+function isFatal(error, code) {
+  return (
+    error instanceof WebAssembly.RuntimeError ||
+    error instanceof ProgramError ||
+    code === "device" ||
+    code === "internal"
+  );
 }
 
-async function segment({ image, expression, threshold, resolution }) {
-  const segmenter = await open(PARTS);
-  if (!warmedUp.has(resolution)) {
-    if (segmenter.device !== 'cpu') stage('compiling');
-    await segmenter.warm_up(resolution);
-    warmedUp.add(resolution);
+/** The program itself could not be fetched or compiled. */
+class ProgramError extends RrsisError {
+  constructor(message) {
+    super("shard", message);
   }
-  stage('running');
-  const segmentation = image.rgba
-    ? await segmenter.segment_rgba(image.width, image.height, new Uint8Array(image.rgba), expression, threshold, resolution)
-    : await segmenter.segment(new Uint8Array(image.encoded), expression, threshold, resolution);
+}
+
+// One call into the program at a time: loading needs it exclusively.
+let last = Promise.resolve();
+function exclusively(work) {
+  const result = last.then(work);
+  last = result.then(
+    () => {},
+    () => {},
+  );
+  return result;
+}
+
+const manifest = new SharedTask(async (signal) => {
+  const url = new URL("manifest.json", config.model);
+  const response = await request(url, { signal, code: "manifest", what: "model's manifest" });
+  const text = await response.text();
+  let files;
   try {
-    const mask = segmentation.take_mask();
-    const { width, height, truncated, timings } = segmentation;
+    ({ files } = JSON.parse(text));
+    for (const { file, bytes } of files) {
+      if (typeof file !== "string" || !Number.isSafeInteger(bytes) || bytes < 0) throw new TypeError();
+    }
+  } catch {
+    throw new RrsisError("manifest", `The model's manifest ${url} cannot be read: it is not a list of files in JSON.`);
+  }
+  ledger.expect(files);
+  return { text, files };
+});
+
+const program = new SharedTask(async (signal) => {
+  const [module, response] = await Promise.all([
+    import(MODULE.href).catch((error) => {
+      throw new ProgramError(`The program ${MODULE} could not be loaded (${error.message}).`);
+    }),
+    request(WASM, { signal, code: "shard", what: "program" }).catch((error) => {
+      throw error instanceof RrsisError ? new ProgramError(error.message) : error;
+    }),
+  ]);
+  downloads += 1;
+  const total = knownLength(response);
+  let size = 0;
+  ledger.update(WASM_NAME, 0, total);
+  // Compiled while it arrives, and whatever MIME type the host gives it.
+  const body = counted(response, "application/wasm", (loaded) => {
+    size = loaded;
+    ledger.update(WASM_NAME, loaded);
+  });
+  try {
+    await module.default({ module_or_path: body });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ProgramError(`The program ${WASM} could not be started (${error.message}). Try again.`);
+  } finally {
+    downloads -= 1;
+  }
+  ledger.update(WASM_NAME, size, size);
+  return module;
+});
+
+const segmenter = new SharedTask(async (signal) => {
+  const [{ text }, module] = await Promise.all([manifest.join(signal), program.join(signal)]);
+  return module.Segmenter.open(text, config.device);
+});
+
+/** @type {Map<string, SharedTask<void>>} by file */
+const parts = new Map();
+function part(entry) {
+  let task = parts.get(entry.file);
+  if (!task) parts.set(entry.file, (task = new SharedTask((signal) => loadPart(entry, signal))));
+  return task;
+}
+
+async function loadPart(entry, signal) {
+  const [content, target] = await Promise.all([download(entry, signal), segmenter.join(signal)]);
+  try {
+    await build(target, entry, content.bytes);
+  } catch (error) {
+    if (!content.fromCache) throw error;
+    // What was kept is damaged: fetch it anew, once.
+    await forget(entry.sha256);
+    const fresh = await download(entry, signal, { useCache: false });
+    await build(target, entry, fresh.bytes);
+    content.fromCache = false;
+    content.bytes = fresh.bytes;
+  }
+  if (!content.fromCache) void keep(entry.sha256, content.bytes);
+}
+
+function build(target, entry, bytes) {
+  return exclusively(async () => {
+    if (downloads === 0) post({ type: "progress", progress: { stage: "compiling" } });
+    try {
+      await target.load(entry.file, bytes);
+    } catch (error) {
+      // The program knows the file's name only; say which one of the world's.
+      const { code, message } = asRrsisError(error, "shard");
+      if (error instanceof WebAssembly.RuntimeError) throw error;
+      throw new RrsisError(code, `${message} (${new URL(entry.file, config.model)})`);
+    }
+  });
+}
+
+async function download({ file, bytes, sha256 }, signal, { useCache = true } = {}) {
+  const kept = useCache ? await cached(sha256, bytes) : undefined;
+  if (kept) {
+    ledger.update(file, bytes);
+    return { bytes: kept, fromCache: true };
+  }
+  const url = new URL(file, config.model);
+  downloads += 1;
+  try {
+    const response = await request(url, { signal, code: "shard", what: "model file" });
+    const onBytes = (loaded) => ledger.update(file, loaded);
+    onBytes(0);
+    return { bytes: await readExactly(response, { url, bytes, signal, onBytes }), fromCache: false };
+  } catch (error) {
+    ledger.update(file, 0);
+    throw error;
+  } finally {
+    downloads -= 1;
+  }
+}
+
+/** Dry runs by resolution. @type {Map<number | undefined, SharedTask<void>>} */
+const warm = new Map();
+function warmUp(resolution) {
+  let task = warm.get(resolution);
+  if (!task) {
+    task = new SharedTask(async (signal) => {
+      const target = await segmenter.join(signal);
+      await exclusively(async () => {
+        if (signal.aborted) throw abortReason(signal);
+        post({ type: "progress", progress: { stage: "compiling" } });
+        await target.warm_up(resolution);
+      });
+    });
+    warm.set(resolution, task);
+  }
+  return task;
+}
+
+/** Loads parts of the model, and compiles for the device when it is complete. */
+async function prepare(wanted, resolution, signal) {
+  ledger.emit();
+  // All that can be fetched is fetched side by side.
+  const opening = segmenter.join(signal);
+  opening.catch(() => {});
+  const { files } = await manifest.join(signal);
+  await Promise.all([
+    opening,
+    ...files.filter((entry) => wanted.includes(entry.part)).map((entry) => part(entry).join(signal)),
+  ]);
+  const target = await opening;
+  const complete = files.every((entry) => part(entry).finished);
+  if (complete) await warmUp(resolution).join(signal);
+  return { value: { device: target.device, fallback: target.fallback, complete } };
+}
+
+async function segment({ id, input, expression, threshold, resolution }, signal) {
+  const { value } = await prepare(["tokenizer", "text", "vision"], resolution, signal);
+  const target = await segmenter.join(signal);
+  return exclusively(async () => {
+    if (signal.aborted) throw abortReason(signal);
+    // With the device: the page can say where the network runs before it has finished.
+    post({ type: "progress", id, progress: { stage: "running" }, info: value });
+    let result;
+    if (input.bitmap) {
+      const { width, height, rgba } = rgbaOf(input.bitmap);
+      result = await target.segment_rgba(width, height, rgba, expression, threshold, resolution);
+    } else {
+      result = await target.segment(input.bytes, expression, threshold, resolution);
+    }
+    const mask = result.take_mask();
+    const { width, height, truncated, timings } = result;
+    result.free();
     return {
-      result: { width, height, mask, truncated, timings, device: segmenter.device, fallback: segmenter.fallback },
+      value: { width, height, mask, truncated, timings, device: value.device },
       transfer: [mask.buffer],
     };
-  } finally {
-    segmentation.free();
-  }
-}
-
-/** The segmenter with (at least) the asked parts in it. */
-async function open(parts) {
-  // A failed start may have been the network's fault: the next request tries again.
-  opening ??= start().catch((error) => {
-    opening = undefined;
-    throw error;
   });
-  // The files of the asked parts are on their way while the module compiles.
-  const missing = async (segmenter) => parts.filter((part) => !segmenter?.is_loaded(part));
-  files.expect(await missing(await peek()));
-  const segmenter = await opening;
-  for (const part of await missing(segmenter)) {
-    const { file, content } = await files.take(part);
-    stage('loading');
-    await loadVerified(segmenter, part, file, content);
-  }
-  return segmenter;
 }
 
-/** The segmenter if it is there already, without waiting for it. */
-async function peek() {
-  return Promise.race([opening, Promise.resolve(undefined)]).catch(() => undefined);
-}
-
-async function start() {
-  const module = files.fetchModule(new URL('./pkg/rrsis_bg.wasm', import.meta.url));
-  const manifest = await files.manifest();
-  await init({ module_or_path: await module });
-  return Segmenter.open(manifest, wantedDevice);
-}
-
-/** A cached file that fails its check is fetched once more before anybody is bothered. */
-async function loadVerified(segmenter, part, file, content) {
-  try {
-    await segmenter.load(file, content);
-    await files.keep(part, content);
-  } catch (error) {
-    if (!(await files.forget(part))) throw error;
-    const again = await files.take(part);
-    await segmenter.load(file, again.content);
-    await files.keep(part, again.content);
-  }
-}
-
-function stage(name) {
-  self.postMessage({ type: 'progress', stage: name });
-}
-
-function plainError(error) {
-  if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
-    return {
-      code: 'internal',
-      message: `The segmenter stopped unexpectedly (${error.message}). Reload the page; a smaller image or the device "cpu" may work.`,
-      fatal: true,
-    };
-  }
-  return { code: error?.code ?? 'internal', message: String(error?.message ?? error) };
+function post(message, transfer = []) {
+  self.postMessage(message, { transfer });
 }

@@ -1,0 +1,69 @@
+import { RrsisError } from "../lib/errors.js";
+import { MAX_PIXELS, readHeader } from "../lib/image-header.js";
+
+/**
+ * What the element needs to show an image before anything has been computed.
+ *
+ * @typedef {object} Picture
+ * @property {Blob | ImageBitmap | HTMLImageElement} source what goes to the network
+ * @property {string} name
+ * @property {ImageBitmap | HTMLImageElement} [preview] missing where the browser cannot show the format
+ * @property {number} [width]
+ * @property {number} [height]
+ */
+
+/**
+ * Opens an image for display, or says why it cannot be used.
+ * @param {Blob | ImageBitmap | HTMLImageElement} source
+ * @param {string} name
+ * @returns {Promise<Picture>}
+ */
+export async function openPicture(source, name) {
+  if (source instanceof ImageBitmap) {
+    return { source, name, preview: source, width: source.width, height: source.height };
+  }
+  if (source instanceof HTMLImageElement) {
+    await source.decode().catch(() => {
+      throw new RrsisError("image", `The image ${source.currentSrc || source.src} could not be decoded.`);
+    });
+    return { source, name, preview: source, width: source.naturalWidth, height: source.naturalHeight };
+  }
+  if (!(source instanceof Blob)) {
+    throw new RrsisError("image", "An image must be a Blob, an ImageBitmap, an <img> element or a URL.");
+  }
+  if (source.size === 0) {
+    throw new RrsisError("image", "The image file is empty (0 bytes). Choose the file again, or save it anew.");
+  }
+  const { format, width, height } = await readHeader(source);
+  // Decoding such a picture for display alone could take the page down.
+  if (width * height > MAX_PIXELS) {
+    throw new RrsisError(
+      "image",
+      `The image has ${width} x ${height} pixels; at most ${MAX_PIXELS / 1e6} million pixels can be read. ` +
+        "Scale it down or cut a part out of it.",
+    );
+  }
+  try {
+    const preview = await createImageBitmap(source, { imageOrientation: "from-image" });
+    return { source, name, preview, width: preview.width, height: preview.height };
+  } catch {
+    // No browser but Safari shows TIFF; the network reads it all the same.
+    if (format === "TIFF") return { source, name };
+    throw new RrsisError(
+      "image",
+      format
+        ? `The ${format} file cannot be read: it is cut short or damaged. Save or download it anew.`
+        : "This file is not an image that can be read. Use PNG, JPEG, WebP, BMP, GIF or TIFF.",
+    );
+  }
+}
+
+/**
+ * The first image among files that were dropped or pasted; any file where none calls itself one,
+ * so that its owner is told what is wrong with it.
+ * @param {DataTransfer | null} transfer
+ */
+export function fileOf(transfer) {
+  const files = [...(transfer?.files ?? [])];
+  return files.find((file) => file.type.startsWith("image/")) ?? files[0];
+}

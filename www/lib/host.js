@@ -1,0 +1,184 @@
+import { abortReason, RrsisError } from "./errors.js";
+
+/**
+ * How long a worker outlives its last user: an element that is moved in the page leaves and
+ * comes back at once.
+ */
+const GRACE_MS = 5000;
+
+/** Hosts by model and device. @type {Map<string, WorkerHost>} */
+const hosts = new Map();
+
+/**
+ * The host for a model on a device, shared by all who name the same two.
+ * @param {{model: string, device: "auto" | "webgpu" | "cpu"}} config `model`: absolute URL of a folder
+ */
+export function acquireHost(config) {
+  const key = `${config.device} ${config.model}`;
+  let host = hosts.get(key);
+  if (!host) hosts.set(key, (host = new WorkerHost(config, () => hosts.delete(key))));
+  host.retain();
+  return host;
+}
+
+/**
+ * The page's side of one worker: promises instead of messages, and a new worker when one dies.
+ */
+class WorkerHost {
+  #config;
+  #onGone;
+  #worker;
+  #users = 0;
+  #timer;
+  #nextId = 1;
+  /** @type {Map<number, {message: object, resolve: Function, reject: Function, onProgress: Function}>} */
+  #calls = new Map();
+  /** Why the CPU was taken although WebGPU had been opened. */
+  #degraded;
+  /** What the last answer said about the device. */
+  #device;
+
+  constructor(config, onGone) {
+    this.#config = config;
+    this.#onGone = onGone;
+  }
+
+  retain() {
+    this.#users += 1;
+    clearTimeout(this.#timer);
+  }
+
+  release() {
+    this.#users -= 1;
+    if (this.#users > 0) return;
+    this.#timer = setTimeout(() => {
+      this.#onGone();
+      this.#stop();
+    }, GRACE_MS);
+  }
+
+  /**
+   * Sends a message and waits for its answer.
+   *
+   * @param {object} message without id; it is kept to be sent again, so nothing is transferred
+   * @param {{signal?: AbortSignal, onProgress?: (progress: object, info?: object) => void}} options
+   * @returns {Promise<any>}
+   */
+  call(message, { signal, onProgress = () => {} } = {}) {
+    if (signal?.aborted) return Promise.reject(abortReason(signal));
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#calls.delete(id);
+        this.#worker?.postMessage({ type: "cancel", id });
+        reject(abortReason(signal));
+      };
+      const settle = (finish) => (value) => {
+        signal?.removeEventListener("abort", onAbort);
+        this.#calls.delete(id);
+        finish(value);
+      };
+      signal?.addEventListener("abort", onAbort);
+      this.#calls.set(id, {
+        message: { ...message, id },
+        resolve: settle(resolve),
+        reject: settle(reject),
+        onProgress,
+      });
+      try {
+        this.#started().postMessage({ ...message, id });
+      } catch (error) {
+        this.#calls.get(id)?.reject(refused(error));
+      }
+    });
+  }
+
+  #started() {
+    if (!this.#worker) {
+      const worker = startWorker();
+      worker.addEventListener("message", (event) => this.#onMessage(worker, event.data));
+      // A trap inside the program surfaces here, and its promise would never settle.
+      worker.addEventListener("error", (event) => {
+        event.preventDefault();
+        const why = event.message ? ` (${event.message})` : ": its script could not be loaded";
+        this.#onDeath(worker, new RrsisError("internal", `The worker stopped${why}. Try again.`));
+      });
+      worker.postMessage({
+        type: "open",
+        model: this.#config.model,
+        device: this.#degraded ? "cpu" : this.#config.device,
+      });
+      this.#worker = worker;
+    }
+    return this.#worker;
+  }
+
+  #onMessage(worker, data) {
+    if (worker !== this.#worker) return;
+    if (data.type === "progress") {
+      const info = data.info && this.#annotated(data.info);
+      const calls = data.id === undefined ? [...this.#calls.values()] : [this.#calls.get(data.id)];
+      for (const call of calls) call?.onProgress(data.progress, info);
+    } else if (data.type === "done") {
+      this.#calls.get(data.id)?.resolve(this.#annotated(data.value));
+    } else if (data.type === "failed") {
+      const error = new RrsisError(data.error.code, data.error.message);
+      if (data.fatal) this.#onDeath(worker, error, data.id);
+      else this.#calls.get(data.id)?.reject(error);
+    }
+  }
+
+  #annotated(value) {
+    this.#device = value.device;
+    return this.#degraded ? { ...value, fallback: this.#degraded } : value;
+  }
+
+  /**
+   * Replaces a worker that cannot go on. Where the choice of device is open and the GPU may be to
+   * blame, the CPU takes over; otherwise the calls are told, and the next one starts afresh.
+   */
+  #onDeath(worker, error, id) {
+    if (worker !== this.#worker) return;
+    this.#stop();
+    const gpuToBlame =
+      this.#config.device === "auto" && !this.#degraded && this.#device === "webgpu" && error.code !== "shard";
+    if (gpuToBlame) {
+      this.#degraded = `the graphics device failed (${error.message})`;
+    } else if (id !== undefined) {
+      this.#calls.get(id)?.reject(error);
+    } else {
+      for (const call of [...this.#calls.values()]) call.reject(error);
+    }
+    if (this.#calls.size === 0) return;
+    const next = this.#started();
+    for (const { message } of this.#calls.values()) next.postMessage(message);
+  }
+
+  #stop() {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+}
+
+function startWorker() {
+  const url = new URL("../worker.js", import.meta.url);
+  if (url.origin === self.location.origin) {
+    return new Worker(new URL("../worker.js", import.meta.url), { type: "module" });
+  }
+  // A worker's script must be of the page's own origin; what it imports need not be.
+  const source = new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" });
+  const local = URL.createObjectURL(source);
+  const worker = new Worker(local, { type: "module" });
+  worker.addEventListener("message", () => URL.revokeObjectURL(local), { once: true });
+  return worker;
+}
+
+function refused(error) {
+  if (error instanceof DOMException && error.name === "DataCloneError") {
+    return new RrsisError(
+      "image",
+      "The pixels of this image may not be read: it comes from another site that does not allow it (CORS), or it is closed.",
+    );
+  }
+  return new RrsisError("internal", `The worker could not be started (${error.message}).`);
+}

@@ -1,0 +1,60 @@
+/**
+ * Weights kept between visits, by their SHA-256.
+ *
+ * The cache is a help and never a condition: it is missing in insecure contexts, refused in some
+ * private windows, and full on some phones. Every failure here means "not cached".
+ */
+
+const NAME = "rrsis-weights-v1";
+
+/**
+ * A URL that nobody serves: the cache wants one as its key.
+ * @param {string} sha256
+ */
+function key(sha256) {
+  return new URL(`.rrsis-weights/${sha256}`, self.location.origin).href;
+}
+
+async function open() {
+  try {
+    return await self.caches?.open(NAME);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} sha256
+ * @param {number} bytes what is not this long is not given out
+ * @returns {Promise<Uint8Array | undefined>}
+ */
+export async function cached(sha256, bytes) {
+  try {
+    const response = await (await open())?.match(key(sha256));
+    const content = response && new Uint8Array(await response.arrayBuffer());
+    return content?.length === bytes ? content : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} sha256
+ * @param {Uint8Array} content already checked against the hash
+ */
+export async function keep(sha256, content) {
+  try {
+    await (await open())?.put(key(sha256), new Response(content));
+  } catch {
+    // Full or refused: the weights stay in memory for this visit.
+  }
+}
+
+/** @param {string} sha256 */
+export async function forget(sha256) {
+  try {
+    await (await open())?.delete(key(sha256));
+  } catch {
+    // It will be found damaged again, and downloaded again.
+  }
+}
