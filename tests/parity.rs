@@ -4,6 +4,8 @@
 //! weights under upstream names, and inputs, intermediates and logits of several cases.
 
 mod common;
+#[path = "common/formula.rs"]
+mod formula;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,6 +40,67 @@ fn the_public_codes_numbers_come_out() {
         }
     }
     assert!(folders > 0, "no case under {}", root.display());
+}
+
+/// Goldens of the twin in `reference/` (`make_goldens.py`), which know nothing of this code.
+#[test]
+fn the_papers_fusion_gives_the_twins_numbers() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/paper_tiny");
+    let meta: Value = serde_json::from_str(
+        &std::fs::read_to_string(folder.join("meta.json")).expect("meta.json"),
+    )
+    .expect("JSON");
+    let config: NetworkConfig = serde_json::from_value(meta["config"].clone()).expect("config");
+    assert_eq!(config.cross_scale, CrossScale::Paper);
+    let device = Device::flex();
+    let network = import(formula::parameters(&config), &config, "formula", &device)
+        .unwrap_or_else(|error| panic!("{error}"));
+    for case in meta["cases"].as_array().expect("cases") {
+        let file = case["file"].as_str().expect("file");
+        let expected = read_checkpoint(&folder.join(file)).expect("readable");
+        let actual = run(&network, &expected, &device);
+        compare(file, &expected, &actual);
+    }
+}
+
+/// In the public code the exchange between scales has no effect on the output at all.
+#[test]
+fn the_papers_fusion_changes_the_output_and_upstreams_does_not() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/paper_tiny");
+    let meta = std::fs::read_to_string(folder.join("meta.json")).expect("meta.json");
+    let meta: Value = serde_json::from_str(&meta).expect("JSON");
+    let config: NetworkConfig = serde_json::from_value(meta["config"].clone()).expect("config");
+    let case = read_checkpoint(&folder.join("case0.safetensors")).expect("readable");
+    let device = Device::flex();
+    let logits = |cross_scale: CrossScale, fusion: f32| {
+        let config = NetworkConfig {
+            cross_scale,
+            ..config.clone()
+        };
+        let mut parameters = formula::parameters(&config);
+        for (name, data) in &mut parameters {
+            if name.contains(".msb.fusion.") && name.ends_with("attn.proj.weight") {
+                let shape = data.shape().to_vec();
+                let values = data.clone().try_into_vec::<f32>().expect("f32");
+                let values: Vec<f32> = values.iter().map(|value| value * fusion).collect();
+                *data = TensorData::new(values, shape);
+            }
+        }
+        let network = import(parameters, &config, "formula", &device)
+            .unwrap_or_else(|error| panic!("{error}"));
+        run(&network, &case, &device)["logits"]
+            .clone()
+            .try_into_vec::<f32>()
+            .expect("f32")
+    };
+    let difference = |cross_scale| {
+        let (weak, strong) = (logits(cross_scale, 0.5), logits(cross_scale, 1.0));
+        weak.iter()
+            .zip(&strong)
+            .fold(0.0f32, |largest, (a, b)| largest.max((a - b).abs()))
+    };
+    assert!(difference(CrossScale::Paper) > 1e-3);
+    assert_eq!(difference(CrossScale::Upstream), 0.0);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod arguments;
 mod dataset;
 mod evaluate;
+mod import;
 mod segment;
 mod table;
 
@@ -29,6 +30,8 @@ enum Command {
     Segment(segment::Segment),
     /// Score a model on a data set in the RefSegRS layout.
     Evaluate(evaluate::Evaluate),
+    /// Turn a PyTorch checkpoint into a model directory.
+    Import(import::Import),
     /// Make a data set in the RefSegRS layout.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -52,6 +55,7 @@ impl Command {
         match self {
             Self::Segment(command) => command.run(),
             Self::Evaluate(command) => command.run(),
+            Self::Import(command) => command.run(),
             Self::Dataset(command) => command.run(),
         }
     }

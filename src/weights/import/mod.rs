@@ -74,6 +74,24 @@ pub fn import(
     })
 }
 
+/// Every parameter that a checkpoint for `config` needs: its upstream name, and its shape as PyTorch
+/// keeps it.
+pub fn upstream_parameters(config: &NetworkConfig) -> Vec<(String, Vec<usize>)> {
+    let device = Device::flex();
+    let text = Bert::new(&config.bert, &device).collect(None, None, false);
+    let vision = LgceNetwork::new(config, &device).collect(None, None, false);
+    text.into_iter()
+        .chain(vision)
+        .map(|parameter| {
+            let mut shape = parameter.shape.to_vec();
+            if is_linear_weight(&parameter.name, &shape) {
+                shape.reverse();
+            }
+            (upstream_name(&parameter.name), shape)
+        })
+        .collect()
+}
+
 /// What stands between a checkpoint and a network, collected so that it is reported at once.
 #[derive(Default)]
 struct Disagreement {

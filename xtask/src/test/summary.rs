@@ -45,11 +45,11 @@ impl Summary {
         let count = match counted {
             Ok(count) => count,
             Err(error) => {
-                println!("{runner}: {error:#}");
+                println!("{runner} broke, which counts as one failed test: {error:#}");
                 Count { failed: 1, ..Count::default() }
             }
         };
-        println!("{runner}: {} passed, {} failed, {} skipped (one failed test stands for a runner that broke)", count.passed, count.failed, count.skipped);
+        println!("{runner}: {} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
         self.sum.add(count);
     }
 

@@ -1,0 +1,60 @@
+"""Sizes of the network, as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class BertConfig:
+    vocab_size: int = 30522
+    hidden_size: int = 384
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 12
+    intermediate_size: int = 1536
+    max_position_embeddings: int = 512
+    layer_norm_eps: float = 1e-12
+
+
+@dataclass
+class LgceConfig:
+    """Index 0 is the high-resolution scale (stage 3), index 1 the low-resolution one (stage 4)."""
+
+    depths: list[int] = field(default_factory=lambda: [1, 3])
+    heads: list[int] = field(default_factory=lambda: [8, 16])
+    mlp_ratio: float = 2.0
+
+
+@dataclass
+class RrsisConfig:
+    embed_dim: int = 48
+    depths: list[int] = field(default_factory=lambda: [2, 2, 6, 2])
+    num_heads: list[int] = field(default_factory=lambda: [2, 4, 8, 16])
+    window: int = 8
+    mlp_ratio: float = 4.0
+    bert: BertConfig = field(default_factory=BertConfig)
+    lgce: LgceConfig = field(default_factory=LgceConfig)
+    decoder_hidden: int = 64
+    #: "paper" (Eq. 4-5) or "upstream" (what the public code computes)
+    cross_scale: str = "paper"
+    max_tokens: int = 20
+    image_size: int = 512
+
+    @property
+    def dims(self) -> list[int]:
+        """Channels of the four stages."""
+        return [self.embed_dim << i for i in range(len(self.depths))]
+
+    @classmethod
+    def from_dict(cls, d: dict) -> RrsisConfig:
+        d = dict(d)
+        return cls(**(d | {"bert": BertConfig(**d.get("bert", {})), "lgce": LgceConfig(**d.get("lgce", {}))}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> RrsisConfig:
+        return cls.from_dict(json.loads(Path(path).read_text()))
+
+    def to_dict(self) -> dict:
+        return asdict(self)
