@@ -15,7 +15,7 @@ const required = (name) => {
 
 export const SITE = required('RRSIS_SITE_URL').replace(/\/*$/, '/');
 export const DIST = required('RRSIS_DIST');
-export const OUTPUT = process.env.RRSIS_TEST_OUTPUT ?? mkdtempSync(join(tmpdir(), 'rrsis-web-'));
+export const OUTPUT = process.env.RRSIS_TEST_OUTPUT || mkdtempSync(join(tmpdir(), 'rrsis-web-'));
 export const MODEL = join(DIST, 'models', 'rrsis-small');
 export const MANIFEST = JSON.parse(readFileSync(join(MODEL, 'manifest.json'), 'utf8'));
 /** Software WebGPU in a shared container: minutes, not seconds. */
@@ -46,8 +46,8 @@ export function launch({ webgpu = false } = {}) {
  *
  * Every request is recorded, and so is everything the page complains about.
  */
-export async function openPage(browser, { attributes = {}, prepare, viewport } = {}) {
-  const context = await browser.newContext({ viewport });
+export async function openPage(browser, { attributes = {}, prepare, viewport, colorScheme, context } = {}) {
+  context ??= await browser.newContext({ viewport, colorScheme });
   const page = await context.newPage();
   page.setDefaultTimeout(SLOW);
   page.requests = [];
@@ -72,21 +72,26 @@ export async function openPage(browser, { attributes = {}, prepare, viewport } =
   return page;
 }
 
-/** Drops a file on the element, as from a file manager. */
+/** Drops a file on the element, as from a file manager; `bytes` is a Buffer. */
 export function drop(page, { address, bytes, name = 'dropped' }) {
   return page.evaluate(
     async ({ address, bytes, name }) => {
-      const content = bytes ? new Uint8Array(bytes) : await (await fetch(address)).arrayBuffer();
+      const content =
+        bytes === undefined
+          ? await (await fetch(address)).arrayBuffer()
+          : Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
       const transfer = new DataTransfer();
       transfer.items.add(new File([content], name));
       const stage = document.querySelector('rrsis-segment').shadowRoot.querySelector('.stage');
       stage.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
     },
-    { address, bytes, name },
+    { address, bytes: bytes?.toString('base64'), name },
   );
 }
 
-export const input = (page) => page.locator('rrsis-segment input[type=text]');
+export const element = (page) => page.locator('rrsis-segment');
+export const input = (page) => page.locator('rrsis-segment .expression');
+export const state = (page) => element(page).getAttribute('state');
 
 export const waitForState = (page, ...states) =>
   page.waitForFunction(
@@ -95,17 +100,29 @@ export const waitForState = (page, ...states) =>
     { timeout: SLOW },
   );
 
-export const status = (page) => page.locator('rrsis-segment .status').textContent();
+/** What the element says: the error where there is one, else the result. */
+export const status = (page) =>
+  page.evaluate(() => {
+    const root = document.querySelector('rrsis-segment').shadowRoot;
+    const [message, summary] = ['.message', '.summary'].map((part) => root.querySelector(part));
+    return (message.hidden ? summary : message).textContent;
+  });
+
+/** The last error event. */
+export const lastError = (page) => page.evaluate(() => errors.at(-1));
+
+/** Waits until a picture is shown and what is fetched for it has arrived. */
+export async function waitForPicture(page) {
+  await page.locator('rrsis-segment .view').waitFor();
+  await waitForState(page, 'idle', 'ready', 'done', 'error');
+}
 
 /** Types an expression, presses Enter, and waits for the end. */
 export async function find(page, expression) {
+  const before = await page.evaluate(() => results.length + errors.length);
   await input(page).fill(expression);
   await input(page).press('Enter');
-  await page.waitForFunction(
-    () => document.querySelector('rrsis-segment').getAttribute('state') === 'running',
-    undefined,
-    { timeout: 5000 },
-  ).catch(() => {});
+  await page.waitForFunction((before) => results.length + errors.length > before, before, { timeout: SLOW });
   await waitForState(page, 'done', 'error');
 }
 
