@@ -35,7 +35,7 @@ enum Command {
     Setup,
     /// Build the static site in dist/
     Build {
-        /// Profile of wasm-pack.toml: `web` ships, `web-dev` is quick to rebuild
+        /// Profile of wasm-pack.toml: `web` ships, `web-dev` leaves wasm-opt out
         #[arg(long, default_value = "web")]
         profile: String,
     },

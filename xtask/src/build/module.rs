@@ -12,7 +12,7 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::process;
 use crate::settings::{Profile, Settings};
 use crate::setup::{Node, WASM_TARGET, WasmToolchain, hex};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, on_path};
 
 /// Finished packages kept in the cache: a few branches, two profiles each.
 const KEPT: usize = 8;
@@ -110,8 +110,7 @@ fn optimise(settings: &Settings, profile: &Profile, node: &Node, package: &Path)
     let smaller = package.join("optimised.wasm");
     println!("wasm-opt {}", profile.wasm_opt.join(" "));
     process::run(
-        Command::new(&node.program)
-            .arg(&node.wasm_opt)
+        wasm_opt(node)
             .args(&profile.wasm_opt)
             .args(settings.wasm_opt_features())
             .arg(&wasm)
@@ -121,6 +120,18 @@ fn optimise(settings: &Settings, profile: &Profile, node: &Node, package: &Path)
     fs::rename(&smaller, &wasm).with_context(|| format!("wasm-opt left no {}", smaller.display()))?;
     println!("wasm-opt: {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// The native wasm-opt where one is installed: it uses all cores. Else binaryen's node package,
+/// the same program compiled to JavaScript, which takes several times as long.
+fn wasm_opt(node: &Node) -> Command {
+    if let Some(native) = on_path("wasm-opt") {
+        return Command::new(native);
+    }
+    println!("no native wasm-opt here: the node package's takes several minutes (once for each change)");
+    let mut command = Command::new(&node.program);
+    command.arg(&node.wasm_opt);
+    command
 }
 
 /// Removes all but the newest packages.
