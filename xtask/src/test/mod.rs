@@ -34,7 +34,9 @@ pub fn everything(workspace: &Workspace, filter: Option<&str>, no_browser: bool,
     fs::write(&session.skip_log, "").with_context(|| format!("cannot write {}", session.skip_log.display()))?;
 
     let mut summary = Summary::default();
-    summary.add("cargo test", native::run(&session));
+    for package in ["xtask", "rrsis"] {
+        summary.add(&format!("cargo test of {package}"), native::run(&session, package));
+    }
     if no_browser {
         println!("browser tests: left out (--no-browser)");
     } else {

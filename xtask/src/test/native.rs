@@ -12,12 +12,15 @@ use super::Session;
 use super::summary::{Count, libtest};
 use crate::process;
 
-/// `cargo test --workspace`, its output passed on as it comes.
-pub fn run(session: &Session<'_>) -> Result<Count> {
+/// `cargo test` of one package, its output passed on as it comes.
+///
+/// Not of the whole workspace at once: cargo would then give both packages the union of the
+/// features that they ask of their dependencies, and build the framework once more for it.
+pub fn run(session: &Session<'_>, package: &str) -> Result<Count> {
     // Held while the tests run: another checkout would replace their programs.
     let _lock = session.workspace.lock_target()?;
     let mut command = cargo(session);
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(session.filter);
+    command.args(["test", "--package", package, "--no-fail-fast"]).args(session.filter);
     let line = process::shown(&command);
     println!("{line}");
     let mut child = command
@@ -52,8 +55,7 @@ pub fn run(session: &Session<'_>) -> Result<Count> {
 /// Builds the program `rrsis` as the tests were built; returns a copy of this checkout's own.
 pub fn binary(session: &Session<'_>) -> Result<PathBuf> {
     let _lock = session.workspace.lock_target()?;
-    // The whole workspace, as in `cargo test`: cargo then takes the same builds of the dependencies.
-    process::run(cargo(session).args(["build", "--workspace", "--bins"]))?;
+    process::run(cargo(session).args(["build", "--package", "rrsis", "--bin", "rrsis"]))?;
     let name = format!("rrsis{}", env::consts::EXE_SUFFIX);
     let (built, copy) = (session.workspace.target.join("debug").join(&name), session.scratch.join(&name));
     fs::copy(&built, &copy).with_context(|| format!("cannot copy {} to {}", built.display(), copy.display()))?;
