@@ -84,7 +84,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Setup => setup::everything(&workspace)?,
         Command::Build { profile } => build::site(&workspace, &profile, &workspace.dist())?,
-        Command::Serve { port, no_build, profile } => {
+        Command::Serve {
+            port,
+            no_build,
+            profile,
+        } => {
             // Said before a build of minutes, not after it.
             let listener = serve::bind(port)?;
             if !no_build {
@@ -92,7 +96,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
             serve::forever(&listener, &workspace.dist())?;
         }
-        Command::Test { filter, no_browser, profile } => {
+        Command::Test {
+            filter,
+            no_browser,
+            profile,
+        } => {
             return test::everything(&workspace, filter.as_deref(), no_browser, &profile);
         }
         Command::WasmCargo { arguments } => build::wasm_cargo(&workspace, &arguments)?,

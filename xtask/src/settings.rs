@@ -50,28 +50,50 @@ impl Settings {
     /// Reads `wasm-pack.toml` in `root`.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join("wasm-pack.toml");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is not as xtask/src/settings.rs wants it", path.display()))
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| {
+            format!(
+                "{} is not as xtask/src/settings.rs wants it",
+                path.display()
+            )
+        })
     }
 
     /// The profile called `name`, or an error that lists those there are.
     pub fn profile(&self, name: &str) -> Result<&Profile> {
         self.profile.get(name).with_context(|| {
             let known: Vec<&str> = self.profile.keys().map(String::as_str).collect();
-            format!("wasm-pack.toml has no profile `{name}`; it has {}", known.join(", "))
+            format!(
+                "wasm-pack.toml has no profile `{name}`; it has {}",
+                known.join(", ")
+            )
         })
     }
 
     /// The wasm-opt flags that allow what rustc may emit: its default features and ours.
     pub fn wasm_opt_features(&self) -> Vec<String> {
-        const RUSTC_DEFAULTS: [&str; 6] =
-            ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
-        let ours = self.target_features.iter().map(|feature| match feature.as_str() {
-            "simd128" => "simd",
-            "atomics" => "threads",
-            other => other,
-        });
-        RUSTC_DEFAULTS.into_iter().chain(ours).map(|feature| format!("--enable-{feature}")).collect()
+        const RUSTC_DEFAULTS: [&str; 6] = [
+            "bulk-memory",
+            "multivalue",
+            "mutable-globals",
+            "nontrapping-float-to-int",
+            "reference-types",
+            "sign-ext",
+        ];
+        let ours = self
+            .target_features
+            .iter()
+            .map(|feature| match feature.as_str() {
+                "simd128" => "simd",
+                "atomics" => "threads",
+                other => other,
+            });
+        RUSTC_DEFAULTS
+            .into_iter()
+            .chain(ours)
+            .map(|feature| format!("--enable-{feature}"))
+            .collect()
     }
 }
 
@@ -85,7 +107,10 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let settings = Settings::read(root).unwrap();
         assert_eq!(settings.out_name, "rrsis");
-        assert!(settings.profile("web").unwrap().budget.is_some(), "what ships has a size budget");
+        assert!(
+            settings.profile("web").unwrap().budget.is_some(),
+            "what ships has a size budget"
+        );
         let first = fs::read_to_string(root.join("wasm-pack.toml")).unwrap();
         assert!(first.starts_with("# Read by `cargo xtask build`"));
     }
@@ -96,8 +121,15 @@ mod tests {
             "out-name = \"x\"\ntarget-features = [\"simd128\"]\n[profile.a]\ncargo-profile = \"a\"\nfeatures = []\ndefault-features = true\n",
         ).unwrap();
         let error = settings.profile("b").unwrap_err().to_string();
-        assert!(error.contains("`b`") && error.ends_with("it has a"), "{error}");
-        assert!(settings.wasm_opt_features().contains(&"--enable-simd".to_owned()));
+        assert!(
+            error.contains("`b`") && error.ends_with("it has a"),
+            "{error}"
+        );
+        assert!(
+            settings
+                .wasm_opt_features()
+                .contains(&"--enable-simd".to_owned())
+        );
     }
 
     #[test]

@@ -32,7 +32,11 @@ impl Workspace {
             Some(target) => env::current_dir()?.join(target),
             None => cache.join("target"),
         };
-        Ok(Self { root, cache, target })
+        Ok(Self {
+            root,
+            cache,
+            target,
+        })
     }
 
     /// The finished static site.
@@ -52,20 +56,34 @@ impl Workspace {
     /// from the other checkout's sources. The crate roots are touched when the directory was
     /// last used by another checkout: that rebuilds our own crates and no dependency.
     pub fn lock_target(&self) -> Result<TargetLock> {
-        fs::create_dir_all(&self.target)
-            .with_context(|| format!("cannot create the target directory {}", self.target.display()))?;
+        fs::create_dir_all(&self.target).with_context(|| {
+            format!(
+                "cannot create the target directory {}",
+                self.target.display()
+            )
+        })?;
         let path = self.target.join(".rrsis-lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path)
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))?;
         if file.try_lock().is_err() {
-            println!("waiting for the build of another checkout in {}", self.target.display());
-            file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+            println!(
+                "waiting for the build of another checkout in {}",
+                self.target.display()
+            );
+            file.lock()
+                .with_context(|| format!("cannot lock {}", path.display()))?;
         }
         let owner = self.target.join(".rrsis-checkout");
         let root = self.root.to_string_lossy();
         if fs::read_to_string(&owner).is_ok_and(|last| last != root) {
             for source in self.crate_roots()? {
-                File::options().append(true).open(&source)
+                File::options()
+                    .append(true)
+                    .open(&source)
                     .and_then(|file| file.set_modified(std::time::SystemTime::now()))
                     .with_context(|| format!("cannot touch {}", source.display()))?;
             }
@@ -78,7 +96,10 @@ impl Workspace {
     /// The root source files of the workspace's own crates.
     fn crate_roots(&self) -> Result<Vec<PathBuf>> {
         let mut roots: Vec<PathBuf> = ["src/lib.rs", "src/main.rs", "xtask/src/main.rs"]
-            .iter().map(|path| self.root.join(path)).filter(|path| path.is_file()).collect();
+            .iter()
+            .map(|path| self.root.join(path))
+            .filter(|path| path.is_file())
+            .collect();
         let tests = self.root.join("tests");
         if tests.is_dir() {
             for entry in fs::read_dir(&tests)? {
@@ -106,26 +127,33 @@ fn cache_dir() -> Result<PathBuf> {
     }
     match env::home_dir() {
         Some(home) if home.is_absolute() => Ok(home.join(".cache").join("rrsis")),
-        _ => bail!("no home directory: set RRSIS_CACHE_DIR to a directory for downloads and builds"),
+        _ => {
+            bail!("no home directory: set RRSIS_CACHE_DIR to a directory for downloads and builds")
+        }
     }
 }
 
 /// An environment variable that is set and not empty, as a path.
 pub fn non_empty(name: &str) -> Option<PathBuf> {
-    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 /// The program `name` on PATH.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_executable(file))
+    env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| is_executable(file))
 }
 
 fn is_executable(file: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        fs::metadata(file)
+            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     }
     #[cfg(not(unix))]
     {

@@ -11,7 +11,10 @@ use crate::workspace::Workspace;
 pub fn assemble(workspace: &Workspace, package: &Path, destination: &Path) -> Result<()> {
     let page = workspace.root.join("www");
     if !page.join("index.html").is_file() {
-        bail!("{} has no index.html: is the checkout complete?", page.display());
+        bail!(
+            "{} has no index.html: is the checkout complete?",
+            page.display()
+        );
     }
     let unfinished = beside(destination, "new");
     remove(&unfinished)?;
@@ -21,10 +24,17 @@ pub fn assemble(workspace: &Workspace, package: &Path, destination: &Path) -> Re
     if models.is_dir() {
         copy(&models, &unfinished.join("models"))?;
     } else {
-        println!("note: {} is missing, so the site has no model", models.display());
+        println!(
+            "note: {} is missing, so the site has no model",
+            models.display()
+        );
     }
     replace(&unfinished, destination)?;
-    println!("site: {} ({:.1} MB)", destination.display(), bytes(destination)? as f64 / 1e6);
+    println!(
+        "site: {} ({:.1} MB)",
+        destination.display(),
+        bytes(destination)? as f64 / 1e6
+    );
     Ok(())
 }
 
@@ -32,15 +42,20 @@ fn replace(unfinished: &Path, destination: &Path) -> Result<()> {
     let old = beside(destination, "old");
     remove(&old)?;
     if destination.exists() {
-        fs::rename(destination, &old).with_context(|| format!("cannot move {} away", destination.display()))?;
+        fs::rename(destination, &old)
+            .with_context(|| format!("cannot move {} away", destination.display()))?;
     }
-    fs::rename(unfinished, destination).with_context(|| format!("cannot move the site to {}", destination.display()))?;
+    fs::rename(unfinished, destination)
+        .with_context(|| format!("cannot move the site to {}", destination.display()))?;
     remove(&old)
 }
 
 /// `dist` -> `.dist.new`
 fn beside(destination: &Path, suffix: &str) -> PathBuf {
-    let name = destination.file_name().unwrap_or_default().to_string_lossy();
+    let name = destination
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
     destination.with_file_name(format!(".{name}.{suffix}"))
 }
 
@@ -68,7 +83,12 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         }
         fs::copy(&source, &target)
             .and_then(|_| fs::metadata(&source)?.modified())
-            .and_then(|time| fs::File::options().write(true).open(&target)?.set_modified(time))
+            .and_then(|time| {
+                fs::File::options()
+                    .write(true)
+                    .open(&target)?
+                    .set_modified(time)
+            })
             .with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
     }
     Ok(())
@@ -78,7 +98,11 @@ fn bytes(dir: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        sum += if entry.file_type()?.is_dir() { bytes(&entry.path())? } else { entry.metadata()?.len() };
+        sum += if entry.file_type()?.is_dir() {
+            bytes(&entry.path())?
+        } else {
+            entry.metadata()?.len()
+        };
     }
     Ok(sum)
 }
@@ -89,7 +113,11 @@ mod tests {
     use super::*;
 
     fn workspace(root: &Path) -> Workspace {
-        Workspace { root: root.to_path_buf(), cache: root.join("cache"), target: root.join("target") }
+        Workspace {
+            root: root.to_path_buf(),
+            cache: root.join("cache"),
+            target: root.join("target"),
+        }
     }
 
     #[test]
@@ -99,12 +127,24 @@ mod tests {
         for sub in ["www/samples", "package", "models/small", "dist/stale"] {
             fs::create_dir_all(root.join(sub)).unwrap();
         }
-        for file in ["www/index.html", "www/samples/a.png", "www/.hidden", "package/rrsis.js", "package/.gzip-bytes", "models/small/manifest.json"] {
+        for file in [
+            "www/index.html",
+            "www/samples/a.png",
+            "www/.hidden",
+            "package/rrsis.js",
+            "package/.gzip-bytes",
+            "models/small/manifest.json",
+        ] {
             fs::write(root.join(file), file).unwrap();
         }
         assemble(&workspace(root), &root.join("package"), &root.join("dist")).unwrap();
         let dist = root.join("dist");
-        for file in ["index.html", "samples/a.png", "pkg/rrsis.js", "models/small/manifest.json"] {
+        for file in [
+            "index.html",
+            "samples/a.png",
+            "pkg/rrsis.js",
+            "models/small/manifest.json",
+        ] {
             assert!(dist.join(file).is_file(), "{file}");
         }
         for absent in ["stale", ".hidden", "pkg/.gzip-bytes"] {
@@ -112,14 +152,18 @@ mod tests {
         }
         assert!(!root.join(".dist.new").exists() && !root.join(".dist.old").exists());
         let time = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
-        assert_eq!(time(dist.join("index.html")), time(root.join("www/index.html")));
+        assert_eq!(
+            time(dist.join("index.html")),
+            time(root.join("www/index.html"))
+        );
     }
 
     #[test]
     fn without_a_page_the_old_site_stays() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("dist")).unwrap();
-        let error = assemble(&workspace(dir.path()), dir.path(), &dir.path().join("dist")).unwrap_err();
+        let error =
+            assemble(&workspace(dir.path()), dir.path(), &dir.path().join("dist")).unwrap_err();
         assert!(error.to_string().contains("index.html"));
         assert!(dir.path().join("dist").is_dir());
     }

@@ -37,6 +37,12 @@ pub fn wasm_cargo(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let settings = Settings::read(&workspace.root)?;
     let toolchain = setup::wasm_toolchain(workspace)?;
     let _lock = workspace.lock_target()?;
-    let Some((command, rest)) = arguments.split_first() else { return Ok(()) };
-    process::run(toolchain.cargo(workspace, command, &settings.target_features).args(rest))
+    let Some((command, rest)) = arguments.split_first() else {
+        return Ok(());
+    };
+    process::run(
+        toolchain
+            .cargo(workspace, command, &settings.target_features)
+            .args(rest),
+    )
 }

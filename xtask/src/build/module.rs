@@ -38,24 +38,37 @@ pub fn package(
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
-    fs::create_dir_all(&unfinished).with_context(|| format!("cannot create {}", unfinished.display()))?;
+    fs::create_dir_all(&unfinished)
+        .with_context(|| format!("cannot create {}", unfinished.display()))?;
     bind(settings, profile, wasm, &unfinished)?;
     optimise(settings, profile, node, &unfinished)?;
     // Another checkout may have finished the same package meanwhile.
     if package.is_dir() {
         fs::remove_dir_all(&unfinished)?;
     } else {
-        fs::rename(&unfinished, &package).with_context(|| format!("cannot move the package to {}", package.display()))?;
+        fs::rename(&unfinished, &package)
+            .with_context(|| format!("cannot move the package to {}", package.display()))?;
     }
     prune(&packages)?;
     Ok(package)
 }
 
 /// Cargo's .wasm file, read while no other checkout can replace it.
-fn compile(workspace: &Workspace, settings: &Settings, profile: &Profile, toolchain: &WasmToolchain) -> Result<Vec<u8>> {
+fn compile(
+    workspace: &Workspace,
+    settings: &Settings,
+    profile: &Profile,
+    toolchain: &WasmToolchain,
+) -> Result<Vec<u8>> {
     let _lock = workspace.lock_target()?;
     let mut cargo = toolchain.cargo(workspace, "build", &settings.target_features);
-    cargo.args(["--package", "rrsis", "--lib", "--profile", &profile.cargo_profile]);
+    cargo.args([
+        "--package",
+        "rrsis",
+        "--lib",
+        "--profile",
+        &profile.cargo_profile,
+    ]);
     if !profile.features.is_empty() {
         cargo.args(["--features", &profile.features.join(",")]);
     }
@@ -63,15 +76,29 @@ fn compile(workspace: &Workspace, settings: &Settings, profile: &Profile, toolch
         cargo.arg("--no-default-features");
     }
     process::run(&mut cargo)?;
-    let wasm = workspace.target.join(WASM_TARGET).join(&profile.cargo_profile).join("rrsis.wasm");
+    let wasm = workspace
+        .target
+        .join(WASM_TARGET)
+        .join(&profile.cargo_profile)
+        .join("rrsis.wasm");
     fs::read(&wasm).with_context(|| format!("cargo left no {}", wasm.display()))
 }
 
 /// Names a package by everything that goes into it.
-fn key(workspace: &Workspace, settings: &Settings, profile: &Profile, wasm: &[u8]) -> Result<String> {
+fn key(
+    workspace: &Workspace,
+    settings: &Settings,
+    profile: &Profile,
+    wasm: &[u8],
+) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(wasm);
-    hash.update(format!("{} {:?} {:?}", settings.out_name, settings.wasm_opt_features(), profile.wasm_opt));
+    hash.update(format!(
+        "{} {:?} {:?}",
+        settings.out_name,
+        settings.wasm_opt_features(),
+        profile.wasm_opt
+    ));
     // The versions of wasm-bindgen and of wasm-opt.
     for lock in ["Cargo.lock", "tests/web/package-lock.json"] {
         let path = workspace.root.join(lock);
@@ -117,7 +144,8 @@ fn optimise(settings: &Settings, profile: &Profile, node: &Node, package: &Path)
             .arg("-o")
             .arg(&smaller),
     )?;
-    fs::rename(&smaller, &wasm).with_context(|| format!("wasm-opt left no {}", smaller.display()))?;
+    fs::rename(&smaller, &wasm)
+        .with_context(|| format!("wasm-opt left no {}", smaller.display()))?;
     println!("wasm-opt: {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
 }
@@ -128,7 +156,9 @@ fn wasm_opt(node: &Node) -> Command {
     if let Some(native) = on_path("wasm-opt") {
         return Command::new(native);
     }
-    println!("no native wasm-opt here: the node package's takes several minutes (once for each change)");
+    println!(
+        "no native wasm-opt here: the node package's takes several minutes (once for each change)"
+    );
     let mut command = Command::new(&node.program);
     command.arg(&node.wasm_opt);
     command
@@ -139,7 +169,11 @@ fn prune(packages: &Path) -> Result<()> {
     let mut found = Vec::new();
     for entry in fs::read_dir(packages)? {
         let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with("unfinished-") {
+        if !entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("unfinished-")
+        {
             found.push((entry.metadata()?.modified()?, entry.path()));
         }
     }

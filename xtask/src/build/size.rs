@@ -35,11 +35,19 @@ impl fmt::Display for Sizes {
 impl Sizes {
     /// Fails when the module is bigger than `wasm-pack.toml` allows.
     pub fn check(self, budget: Budget) -> Result<()> {
-        let over: Vec<String> = [("raw", self.raw, budget.raw), ("gzipped", self.gzip, budget.gzip)]
-            .into_iter()
-            .filter(|(_, size, limit)| size > limit)
-            .map(|(what, size, limit)| format!("{what} {size} bytes, {} over the {limit} allowed", size - limit))
-            .collect();
+        let over: Vec<String> = [
+            ("raw", self.raw, budget.raw),
+            ("gzipped", self.gzip, budget.gzip),
+        ]
+        .into_iter()
+        .filter(|(_, size, limit)| size > limit)
+        .map(|(what, size, limit)| {
+            format!(
+                "{what} {size} bytes, {} over the {limit} allowed",
+                size - limit
+            )
+        })
+        .collect();
         if !over.is_empty() {
             bail!(
                 "the module is too big: {}. Make it smaller, or raise the budget in wasm-pack.toml and say why",
@@ -53,9 +61,13 @@ impl Sizes {
 /// Measures the module of a package; the gzipped size is kept beside it.
 pub fn of_package(package: &Path, out_name: &str) -> Result<Sizes> {
     let wasm = package.join(format!("{out_name}_bg.wasm"));
-    let raw = fs::metadata(&wasm).with_context(|| format!("cannot read {}", wasm.display()))?.len();
+    let raw = fs::metadata(&wasm)
+        .with_context(|| format!("cannot read {}", wasm.display()))?
+        .len();
     let note = package.join(".gzip-bytes");
-    let known = fs::read_to_string(&note).ok().and_then(|text| text.parse().ok());
+    let known = fs::read_to_string(&note)
+        .ok()
+        .and_then(|text| text.parse().ok());
     let gzip = match known {
         Some(gzip) => gzip,
         None => {
@@ -90,10 +102,28 @@ mod tests {
 
     #[test]
     fn over_budget_fails_with_the_sizes() {
-        let sizes = Sizes { raw: 1_000, gzip: 500 };
-        sizes.check(Budget { raw: 1_000, gzip: 500 }).unwrap();
-        let error = sizes.check(Budget { raw: 1_000, gzip: 499 }).unwrap_err().to_string();
-        assert!(error.contains("gzipped 500 bytes, 1 over the 499 allowed") && !error.contains("raw 1000"), "{error}");
+        let sizes = Sizes {
+            raw: 1_000,
+            gzip: 500,
+        };
+        sizes
+            .check(Budget {
+                raw: 1_000,
+                gzip: 500,
+            })
+            .unwrap();
+        let error = sizes
+            .check(Budget {
+                raw: 1_000,
+                gzip: 499,
+            })
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("gzipped 500 bytes, 1 over the 499 allowed")
+                && !error.contains("raw 1000"),
+            "{error}"
+        );
     }
 
     #[test]

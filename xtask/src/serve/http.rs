@@ -26,7 +26,10 @@ pub struct Request {
 impl Request {
     /// The value of a header; `name` in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -41,12 +44,18 @@ pub struct Response {
 impl Response {
     /// A response whose body gives `length` bytes.
     pub fn new(status: u16, length: u64, body: impl Read + 'static) -> Self {
-        Self { status, headers: Vec::new(), length, body: Box::new(body) }
+        Self {
+            status,
+            headers: Vec::new(),
+            length,
+            body: Box::new(body),
+        }
     }
 
     /// A short message for people.
     pub fn message(status: u16, text: &'static str) -> Self {
-        Self::new(status, text.len() as u64, text.as_bytes()).with("Content-Type", "text/plain; charset=utf-8")
+        Self::new(status, text.len() as u64, text.as_bytes())
+            .with("Content-Type", "text/plain; charset=utf-8")
     }
 
     /// Adds a header.
@@ -64,13 +73,20 @@ pub fn converse(stream: TcpStream, answer: impl Fn(&Request) -> Response) -> io:
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = BufWriter::with_capacity(64 * 1024, stream);
     loop {
-        let Some(head) = read_head(&mut reader)? else { return Ok(()) };
+        let Some(head) = read_head(&mut reader)? else {
+            return Ok(());
+        };
         let Some(request) = parse(&head) else {
             let response = Response::message(400, "This is not a request.\n");
             return send(&mut writer, response, false, true);
         };
         let response = answer(&request);
-        send(&mut writer, response, request.method == "HEAD", request.last)?;
+        send(
+            &mut writer,
+            response,
+            request.method == "HEAD",
+            request.last,
+        )?;
         if request.last {
             return Ok(());
         }
@@ -84,7 +100,11 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     loop {
         let start = head.len();
         if limited.read_until(b'\n', &mut head)? == 0 {
-            return if head.is_empty() { Ok(None) } else { Ok(Some(head)) };
+            return if head.is_empty() {
+                Ok(None)
+            } else {
+                Ok(Some(head))
+            };
         }
         let line = &head[start..];
         if line == b"\r\n" || line == b"\n" {
@@ -105,31 +125,62 @@ fn parse(head: &[u8]) -> Option<Request> {
         headers: parsed
             .headers
             .iter()
-            .map(|header| (header.name.to_owned(), String::from_utf8_lossy(header.value).into_owned()))
+            .map(|header| {
+                (
+                    header.name.to_owned(),
+                    String::from_utf8_lossy(header.value).into_owned(),
+                )
+            })
             .collect(),
         last: false,
     };
-    let connection = request.header("Connection").unwrap_or_default().to_ascii_lowercase();
+    let connection = request
+        .header("Connection")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     // A body is never read, so nothing can follow it.
-    let body = request.header("Content-Length").is_some_and(|length| length != "0")
+    let body = request
+        .header("Content-Length")
+        .is_some_and(|length| length != "0")
         || request.header("Transfer-Encoding").is_some();
     request.last = body || parsed.version != Some(1) || connection.contains("close");
     Some(request)
 }
 
-fn send(writer: &mut impl Write, response: Response, head_only: bool, last: bool) -> io::Result<()> {
-    write!(writer, "HTTP/1.1 {} {}\r\n", response.status, reason(response.status))?;
-    write!(writer, "Date: {}\r\n", httpdate::fmt_http_date(SystemTime::now()))?;
+fn send(
+    writer: &mut impl Write,
+    response: Response,
+    head_only: bool,
+    last: bool,
+) -> io::Result<()> {
+    write!(
+        writer,
+        "HTTP/1.1 {} {}\r\n",
+        response.status,
+        reason(response.status)
+    )?;
+    write!(
+        writer,
+        "Date: {}\r\n",
+        httpdate::fmt_http_date(SystemTime::now())
+    )?;
     for (name, value) in &response.headers {
         // A line break in a value would start a header of its own.
-        let value: String = value.chars().filter(|character| !character.is_control()).collect();
+        let value: String = value
+            .chars()
+            .filter(|character| !character.is_control())
+            .collect();
         write!(writer, "{name}: {value}\r\n")?;
     }
     // Always a length, never chunks: the page's progress is in true bytes.
     if response.status != 304 {
         write!(writer, "Content-Length: {}\r\n", response.length)?;
     }
-    write!(writer, "Connection: {}\r\n\r\n", if last { "close" } else { "keep-alive" })?;
+    write!(
+        writer,
+        "Connection: {}\r\n\r\n",
+        if last { "close" } else { "keep-alive" }
+    )?;
     if !head_only && response.status != 304 {
         let sent = io::copy(&mut response.body.take(response.length), writer)?;
         if sent < response.length {

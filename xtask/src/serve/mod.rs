@@ -21,18 +21,29 @@ pub fn bind(port: u16) -> Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
             let other = port.checked_add(1).unwrap_or(8001);
-            anyhow!("port {port} is taken by another program: choose another one, e.g. `--port {other}`")
+            anyhow!(
+                "port {port} is taken by another program: choose another one, e.g. `--port {other}`"
+            )
         }
-        _ => anyhow!("cannot listen on 127.0.0.1:{port}: {error}; choose another port with `--port`"),
+        _ => {
+            anyhow!("cannot listen on 127.0.0.1:{port}: {error}; choose another port with `--port`")
+        }
     })
 }
 
 /// Serves `root` until the process ends.
 pub fn forever(listener: &TcpListener, root: &Path) -> Result<()> {
     if !root.join("index.html").is_file() {
-        bail!("{} holds no index.html: run without `--no-build` to build it", root.display());
+        bail!(
+            "{} holds no index.html: run without `--no-build` to build it",
+            root.display()
+        );
     }
-    println!("serving {} on {} (Ctrl-C ends it)", root.display(), url(listener)?);
+    println!(
+        "serving {} on {} (Ctrl-C ends it)",
+        root.display(),
+        url(listener)?
+    );
     accept(listener, root);
     Ok(())
 }
@@ -53,9 +64,11 @@ fn accept(listener: &TcpListener, root: &Path) {
     let root: Arc<Path> = root.into();
     for stream in listener.incoming() {
         let root = Arc::clone(&root);
-        let conversation = |stream| move || {
-            // A connection that breaks off is the client's affair.
-            let _ = http::converse(stream, |request| respond::respond(request, &root));
+        let conversation = |stream| {
+            move || {
+                // A connection that breaks off is the client's affair.
+                let _ = http::converse(stream, |request| respond::respond(request, &root));
+            }
         };
         let started = stream.and_then(|stream| thread::Builder::new().spawn(conversation(stream)));
         if let Err(error) = started {

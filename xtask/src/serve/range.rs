@@ -15,20 +15,32 @@ pub enum Part {
 ///
 /// What is not one well-formed byte range is ignored, as the RFC allows.
 pub fn part(header: &str, length: u64) -> Part {
-    let Some((unit, range)) = header.split_once('=') else { return Part::Whole };
+    let Some((unit, range)) = header.split_once('=') else {
+        return Part::Whole;
+    };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Part::Whole;
     }
-    let Some((first, last)) = range.trim().split_once('-') else { return Part::Whole };
-    let (Ok(first), Ok(last)) = (number(first), number(last)) else { return Part::Whole };
+    let Some((first, last)) = range.trim().split_once('-') else {
+        return Part::Whole;
+    };
+    let (Ok(first), Ok(last)) = (number(first), number(last)) else {
+        return Part::Whole;
+    };
     match (first, last) {
         (None, None) => Part::Whole,
         (Some(first), Some(last)) if first > last => Part::Whole,
         (Some(first), _) if first >= length => Part::Unsatisfiable,
-        (Some(first), last) => Part::Bytes { first, last: last.unwrap_or(u64::MAX).min(length - 1) },
+        (Some(first), last) => Part::Bytes {
+            first,
+            last: last.unwrap_or(u64::MAX).min(length - 1),
+        },
         // The last so many bytes.
         (None, Some(count)) if count == 0 || length == 0 => Part::Unsatisfiable,
-        (None, Some(count)) => Part::Bytes { first: length.saturating_sub(count), last: length - 1 },
+        (None, Some(count)) => Part::Bytes {
+            first: length.saturating_sub(count),
+            last: length - 1,
+        },
     }
 }
 
@@ -80,7 +92,18 @@ mod tests {
 
     #[test]
     fn anything_else_is_ignored() {
-        for header in ["", "bytes", "bytes=", "bytes=-", "bytes=5-1", "bytes=a-b", "bytes=1-b", "bytes=0-1,3-4", "items=0-1", "bytes=+1-2"] {
+        for header in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-1",
+            "bytes=a-b",
+            "bytes=1-b",
+            "bytes=0-1,3-4",
+            "items=0-1",
+            "bytes=+1-2",
+        ] {
             assert_eq!(part(header, 1000), Part::Whole, "{header}");
         }
     }

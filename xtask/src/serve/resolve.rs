@@ -21,9 +21,13 @@ pub enum Resolved {
 ///
 /// Symbolic links are followed as long as they stay inside the root.
 pub fn resolve(root: &Path, target: &str) -> io::Result<Resolved> {
-    let Some(relative) = relative_path(target) else { return Ok(Resolved::NotFound) };
+    let Some(relative) = relative_path(target) else {
+        return Ok(Resolved::NotFound);
+    };
     let root = root.canonicalize()?;
-    let Some(path) = inside(&root, &root.join(relative))? else { return Ok(Resolved::NotFound) };
+    let Some(path) = inside(&root, &root.join(relative))? else {
+        return Ok(Resolved::NotFound);
+    };
     let meta = fs::metadata(&path)?;
     if meta.is_dir() {
         if !path_of(target).ends_with('/') {
@@ -34,14 +38,20 @@ pub fn resolve(root: &Path, target: &str) -> io::Result<Resolved> {
     }
     // A file has no pages below it.
     let servable = meta.is_file() && !path_of(target).ends_with('/');
-    Ok(if servable { Resolved::File(path) } else { Resolved::NotFound })
+    Ok(if servable {
+        Resolved::File(path)
+    } else {
+        Resolved::NotFound
+    })
 }
 
 /// The path in a request target, without query.
 pub fn path_of(target: &str) -> &str {
     // Proxies send the whole URL.
     let target = match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains(['/', '?']) => rest.find('/').map_or("/", |start| &rest[start..]),
+        Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
+            rest.find('/').map_or("/", |start| &rest[start..])
+        }
         _ => target,
     };
     target.split(['?', '#']).next().unwrap_or_default()
@@ -71,7 +81,9 @@ fn inside(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     match path.canonicalize() {
         Ok(real) => Ok(real.starts_with(root).then_some(real)),
         Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => Ok(None),
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidFilename => Ok(None),
             _ => Err(error),
         },
     }

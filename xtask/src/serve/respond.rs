@@ -20,7 +20,9 @@ pub fn respond(request: &Request, root: &Path) -> Response {
 
 fn answer(request: &Request, root: &Path) -> io::Result<Response> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return Ok(Response::message(405, "Only GET and HEAD are served.\n").with("Allow", "GET, HEAD"));
+        return Ok(
+            Response::message(405, "Only GET and HEAD are served.\n").with("Allow", "GET, HEAD")
+        );
     }
     let path = match resolve(root, &request.target)? {
         Resolved::File(path) => path,
@@ -46,8 +48,10 @@ fn answer(request: &Request, root: &Path) -> io::Result<Response> {
         Part::Whole => (200, 0, length),
         Part::Bytes { first, last } => (206, first, last - first + 1),
         Part::Unsatisfiable => {
-            return Ok(Response::message(416, "The range starts past the end of the file.\n")
-                .with("Content-Range", format!("bytes */{length}")));
+            return Ok(
+                Response::message(416, "The range starts past the end of the file.\n")
+                    .with("Content-Range", format!("bytes */{length}")),
+            );
         }
     };
     file.seek(SeekFrom::Start(first))?;
@@ -55,7 +59,10 @@ fn answer(request: &Request, root: &Path) -> io::Result<Response> {
         .with("Content-Type", content_type(&path))
         .with("Accept-Ranges", "bytes");
     if status == 206 {
-        response = response.with("Content-Range", format!("bytes {first}-{}/{length}", first + count - 1));
+        response = response.with(
+            "Content-Range",
+            format!("bytes {first}-{}/{length}", first + count - 1),
+        );
     }
     Ok(version.describe(response))
 }
@@ -70,7 +77,10 @@ impl Version {
     fn of(meta: &Metadata) -> Self {
         let modified = meta.modified().unwrap_or(UNIX_EPOCH);
         let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { tag: format!("\"{:x}-{:x}\"", meta.len(), since.as_nanos()), modified }
+        Self {
+            tag: format!("\"{:x}-{:x}\"", meta.len(), since.as_nanos()),
+            modified,
+        }
     }
 
     fn date(&self) -> String {
@@ -80,9 +90,13 @@ impl Version {
     /// Whether the client's copy is this version (RFC 9110, section 13.2.2).
     fn is_known_to(&self, request: &Request) -> bool {
         if let Some(tags) = request.header("If-None-Match") {
-            return tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.tag);
+            return tags
+                .split(',')
+                .map(str::trim)
+                .any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.tag);
         }
-        request.header("If-Modified-Since")
+        request
+            .header("If-Modified-Since")
             .and_then(|date| httpdate::parse_http_date(date).ok())
             // The header has whole seconds.
             .is_some_and(|date| self.modified < date + Duration::from_secs(1))
@@ -90,7 +104,9 @@ impl Version {
 
     /// Whether a range may be sent: the client's first half must be of this version.
     fn allows_range(&self, request: &Request) -> bool {
-        request.header("If-Range").is_none_or(|version| version == self.tag || version == self.date())
+        request
+            .header("If-Range")
+            .is_none_or(|version| version == self.tag || version == self.date())
     }
 
     fn describe(&self, response: Response) -> Response {

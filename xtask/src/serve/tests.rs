@@ -43,13 +43,24 @@ impl Reply {
 fn ask(site: &str, method: &str, target: &str, headers: &str) -> Reply {
     let address = site.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n").unwrap();
+    write!(
+        stream,
+        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"
+    )
+    .unwrap();
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw).unwrap();
-    let end = raw.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let end = raw
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
     let head = String::from_utf8(raw[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply { status, head, body: raw[end + 4..].to_vec() }
+    Reply {
+        status,
+        head,
+        body: raw[end + 4..].to_vec(),
+    }
 }
 
 #[test]
@@ -72,12 +83,30 @@ fn names_are_decoded_once() {
     let dir = site();
     let root = dir.path().join("dist");
     let file = |name: &str| Resolved::File(root.canonicalize().unwrap().join(name));
-    assert_eq!(resolve(&root, "/a%20b%25.json?x=1#y").unwrap(), file("a b%.json"));
+    assert_eq!(
+        resolve(&root, "/a%20b%25.json?x=1#y").unwrap(),
+        file("a b%.json")
+    );
     assert_eq!(resolve(&root, "/").unwrap(), file("index.html"));
-    assert_eq!(resolve(&root, "http://host/pkg/./rrsis_bg.wasm").unwrap(), file("pkg/rrsis_bg.wasm"));
+    assert_eq!(
+        resolve(&root, "http://host/pkg/./rrsis_bg.wasm").unwrap(),
+        file("pkg/rrsis_bg.wasm")
+    );
     assert_eq!(resolve(&root, "/pkg").unwrap(), Resolved::AddSlash);
-    for target in ["/a%2520b%25.json", "/empty/", "/index.html/", "/index.html/x", "/none", "/%ff", "/pkg/"] {
-        assert_eq!(resolve(&root, target).unwrap(), Resolved::NotFound, "{target}");
+    for target in [
+        "/a%2520b%25.json",
+        "/empty/",
+        "/index.html/",
+        "/index.html/x",
+        "/none",
+        "/%ff",
+        "/pkg/",
+    ] {
+        assert_eq!(
+            resolve(&root, target).unwrap(),
+            Resolved::NotFound,
+            "{target}"
+        );
     }
     let long = format!("/{}", "a".repeat(5000));
     assert_eq!(resolve(&root, &long).unwrap(), Resolved::NotFound);
@@ -88,10 +117,23 @@ fn nothing_outside_the_root_is_served() {
     let dir = site();
     let root = dir.path().join("dist");
     for target in [
-        "/../secret", "/pkg/../../secret", "/%2e%2e/secret", "/..%2fsecret", "/%2e%2e%2fsecret", "/..\\secret",
-        "/..%5csecret", "/pkg/..", "/index.html%00", "//etc/passwd", "/%2fetc%2fpasswd",
+        "/../secret",
+        "/pkg/../../secret",
+        "/%2e%2e/secret",
+        "/..%2fsecret",
+        "/%2e%2e%2fsecret",
+        "/..\\secret",
+        "/..%5csecret",
+        "/pkg/..",
+        "/index.html%00",
+        "//etc/passwd",
+        "/%2fetc%2fpasswd",
     ] {
-        assert_eq!(resolve(&root, target).unwrap(), Resolved::NotFound, "{target}");
+        assert_eq!(
+            resolve(&root, target).unwrap(),
+            Resolved::NotFound,
+            "{target}"
+        );
     }
 }
 
@@ -122,7 +164,10 @@ fn a_file_comes_whole_with_its_length() {
     let head = ask(&site, "HEAD", "/text.bpk", "");
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("content-length"), Some("3000000"));
-    assert_eq!(ask(&site, "GET", "/", "").header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(
+        ask(&site, "GET", "/", "").header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
 }
 
 #[test]
@@ -130,16 +175,35 @@ fn a_download_can_be_resumed() {
     let dir = site();
     let site = in_background(dir.path().join("dist")).unwrap();
     let first = ask(&site, "GET", "/text.bpk", "Range: bytes=0-9\r\n");
-    assert_eq!((first.status, first.header("content-range")), (206, Some("bytes 0-9/3000000")));
+    assert_eq!(
+        (first.status, first.header("content-range")),
+        (206, Some("bytes 0-9/3000000"))
+    );
     assert_eq!(first.body, (0..10).collect::<Vec<u8>>());
     let tag = first.header("etag").unwrap();
-    let rest = ask(&site, "GET", "/text.bpk", &format!("Range: bytes=251-\r\nIf-Range: {tag}\r\n"));
-    assert_eq!((rest.status, rest.body.len(), rest.body[0]), (206, 3_000_000 - 251, 0));
+    let rest = ask(
+        &site,
+        "GET",
+        "/text.bpk",
+        &format!("Range: bytes=251-\r\nIf-Range: {tag}\r\n"),
+    );
+    assert_eq!(
+        (rest.status, rest.body.len(), rest.body[0]),
+        (206, 3_000_000 - 251, 0)
+    );
     // The file changed since: all of it, not a second half that does not fit.
-    let other = ask(&site, "GET", "/text.bpk", "Range: bytes=251-\r\nIf-Range: \"other\"\r\n");
+    let other = ask(
+        &site,
+        "GET",
+        "/text.bpk",
+        "Range: bytes=251-\r\nIf-Range: \"other\"\r\n",
+    );
     assert_eq!((other.status, other.body.len()), (200, 3_000_000));
     let past = ask(&site, "GET", "/text.bpk", "Range: bytes=3000000-\r\n");
-    assert_eq!((past.status, past.header("content-range")), (416, Some("bytes */3000000")));
+    assert_eq!(
+        (past.status, past.header("content-range")),
+        (416, Some("bytes */3000000"))
+    );
 }
 
 #[test]
@@ -148,12 +212,27 @@ fn a_known_version_is_not_sent_again() {
     let site = in_background(dir.path().join("dist")).unwrap();
     let reply = ask(&site, "GET", "/pkg/rrsis_bg.wasm", "");
     assert_eq!(reply.header("content-type"), Some("application/wasm"));
-    let (tag, date) = (reply.header("etag").unwrap(), reply.header("last-modified").unwrap());
-    for headers in [format!("If-None-Match: {tag}\r\n"), format!("If-Modified-Since: {date}\r\n")] {
+    let (tag, date) = (
+        reply.header("etag").unwrap(),
+        reply.header("last-modified").unwrap(),
+    );
+    for headers in [
+        format!("If-None-Match: {tag}\r\n"),
+        format!("If-Modified-Since: {date}\r\n"),
+    ] {
         let again = ask(&site, "GET", "/pkg/rrsis_bg.wasm", &headers);
         assert_eq!((again.status, again.body.len()), (304, 0), "{headers}");
     }
-    assert_eq!(ask(&site, "GET", "/pkg/rrsis_bg.wasm", "If-None-Match: \"other\"\r\n").status, 200);
+    assert_eq!(
+        ask(
+            &site,
+            "GET",
+            "/pkg/rrsis_bg.wasm",
+            "If-None-Match: \"other\"\r\n"
+        )
+        .status,
+        200
+    );
 }
 
 #[test]
@@ -161,19 +240,30 @@ fn other_requests_are_refused() {
     let dir = site();
     let site = in_background(dir.path().join("dist")).unwrap();
     let post = ask(&site, "POST", "/", "Content-Length: 0\r\n");
-    assert_eq!((post.status, post.header("allow")), (405, Some("GET, HEAD")));
+    assert_eq!(
+        (post.status, post.header("allow")),
+        (405, Some("GET, HEAD"))
+    );
     assert_eq!(ask(&site, "GET", "/../secret", "").status, 404);
     let redirect = ask(&site, "GET", "//pkg", "");
-    assert_eq!((redirect.status, redirect.header("location")), (301, Some("/pkg/")));
+    assert_eq!(
+        (redirect.status, redirect.header("location")),
+        (301, Some("/pkg/"))
+    );
 }
 
 #[test]
 fn a_connection_takes_request_after_request() {
     let dir = site();
     let site = in_background(dir.path().join("dist")).unwrap();
-    let mut stream = TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
+    let mut stream =
+        TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
     let request = "GET /pkg/rrsis_bg.wasm HTTP/1.1\r\nHost: x\r\n";
-    write!(stream, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n{request}\r\n{request}Connection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n{request}\r\n{request}Connection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw).unwrap();
     let text = String::from_utf8_lossy(&raw);
@@ -185,7 +275,8 @@ fn a_connection_takes_request_after_request() {
 fn what_is_no_request_gets_an_answer() {
     let dir = site();
     let site = in_background(dir.path().join("dist")).unwrap();
-    let mut stream = TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
+    let mut stream =
+        TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
     stream.write_all(b"\x16\x03\x01 hello\r\n\r\n").unwrap();
     let mut reply = String::new();
     stream.read_to_string(&mut reply).unwrap();
@@ -196,12 +287,17 @@ fn what_is_no_request_gets_an_answer() {
 fn a_stalled_download_holds_up_nobody() {
     let dir = site();
     let site = in_background(dir.path().join("dist")).unwrap();
-    let address = site.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let stalled: Vec<TcpStream> = (0..12).map(|_| {
-        let mut stream = TcpStream::connect(&address).unwrap();
-        write!(stream, "GET /text.bpk HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        stream
-    }).collect();
+    let address = site
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .to_owned();
+    let stalled: Vec<TcpStream> = (0..12)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            write!(stream, "GET /text.bpk HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
     assert_eq!(ask(&site, "GET", "/", "").status, 200);
     drop(stalled);
 }
@@ -211,5 +307,8 @@ fn a_taken_port_names_the_flag() {
     let listener = bind(0).unwrap();
     let port = listener.local_addr().unwrap().port();
     let error = bind(port).err().unwrap().to_string();
-    assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+    assert!(
+        error.contains(&port.to_string()) && error.contains("--port"),
+        "{error}"
+    );
 }

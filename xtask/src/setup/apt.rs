@@ -22,11 +22,18 @@ pub fn install(packages: &[&str], why: &str, otherwise: &str) -> Result<()> {
     }
     println!("installing {why}: {list}");
     let failed = |error: anyhow::Error| {
-        error.context(format!("apt-get could not install {why} ({list}); {otherwise}"))
+        error.context(format!(
+            "apt-get could not install {why} ({list}); {otherwise}"
+        ))
     };
     // A fresh machine has no package lists, and an old one lists versions that are gone.
     process::run(apt_get().args(["update", "-qq"])).map_err(failed)?;
-    process::run(apt_get().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages)).map_err(failed)
+    process::run(
+        apt_get()
+            .args(["install", "-y", "-qq", "--no-install-recommends"])
+            .args(packages),
+    )
+    .map_err(failed)
 }
 
 /// Installs Debian packages that make things faster, where that needs no question; whether it did.

@@ -7,7 +7,13 @@ use anyhow::{Result, bail};
 use super::apt;
 use crate::workspace::{non_empty, on_path};
 
-const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+const NAMES: [&str; 5] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+];
 const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 
 /// `$CHROMIUM`, else an installed Chromium or Chrome, else Debian's package.
@@ -31,5 +37,8 @@ pub fn chromium() -> Result<PathBuf> {
 
 fn installed() -> Option<PathBuf> {
     let macos = PathBuf::from(MACOS);
-    NAMES.iter().find_map(|name| on_path(name)).or_else(|| macos.is_file().then_some(macos))
+    NAMES
+        .iter()
+        .find_map(|name| on_path(name))
+        .or_else(|| macos.is_file().then_some(macos))
 }

@@ -23,7 +23,11 @@ pub fn everything(workspace: &Workspace) -> Result<()> {
     let toolchain = wasm_toolchain(workspace)?;
     println!("wasm32 standard library: {}", toolchain.description);
     let node = node(workspace)?;
-    println!("node packages: {} (node {})", workspace.web_tests().join("node_modules").display(), node.version);
+    println!(
+        "node packages: {} (node {})",
+        workspace.web_tests().join("node_modules").display(),
+        node.version
+    );
     native_wasm_opt();
     println!("Chromium for the tests: {}", chromium()?.display());
     Ok(())

@@ -32,28 +32,47 @@ pub fn node(workspace: &Workspace) -> Result<Node> {
     let said = process::output(Command::new(&program).arg("--version"))?;
     let version = said.trim_start_matches('v').to_owned();
     if parse_version(&version).is_none_or(|found| found < OLDEST_NODE) {
-        bail!("{} is Node {version}; install {major}.{minor} or newer", program.display());
+        bail!(
+            "{} is Node {version}; install {major}.{minor} or newer",
+            program.display()
+        );
     }
     install_packages(workspace)?;
-    let wasm_opt = workspace.web_tests().join("node_modules/binaryen/bin/wasm-opt");
+    let wasm_opt = workspace
+        .web_tests()
+        .join("node_modules/binaryen/bin/wasm-opt");
     if !wasm_opt.is_file() {
-        bail!("the node package binaryen has no {}: delete tests/web/node_modules and run this again", wasm_opt.display());
+        bail!(
+            "the node package binaryen has no {}: delete tests/web/node_modules and run this again",
+            wasm_opt.display()
+        );
     }
-    Ok(Node { program, version, wasm_opt })
+    Ok(Node {
+        program,
+        version,
+        wasm_opt,
+    })
 }
 
 fn install_packages(workspace: &Workspace) -> Result<()> {
     let dir = workspace.web_tests();
     let lock_file = dir.join("package-lock.json");
-    let lock = fs::read(&lock_file).with_context(|| format!("cannot read {}", lock_file.display()))?;
+    let lock =
+        fs::read(&lock_file).with_context(|| format!("cannot read {}", lock_file.display()))?;
     let wanted = hex(&Sha256::digest(&lock));
     let stamp = dir.join("node_modules").join(".rrsis-installed");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    let npm = on_path("npm").context("npm is missing: install the npm that belongs to your Node")?;
+    let npm =
+        on_path("npm").context("npm is missing: install the npm that belongs to your Node")?;
     println!("installing the node packages of tests/web");
-    process::run(Command::new(npm).current_dir(&dir).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))?;
+    process::run(Command::new(npm).current_dir(&dir).args([
+        "ci",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]))?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 

@@ -38,7 +38,12 @@ struct Debian {
 
 impl WasmToolchain {
     /// `cargo COMMAND --target wasm32-unknown-unknown` with the given target features.
-    pub fn cargo(&self, workspace: &Workspace, command: &str, target_features: &[String]) -> Command {
+    pub fn cargo(
+        &self,
+        workspace: &Workspace,
+        command: &str,
+        target_features: &[String],
+    ) -> Command {
         let mut cargo = Command::new(&self.cargo);
         cargo
             .current_dir(&workspace.root)
@@ -50,17 +55,32 @@ impl WasmToolchain {
             .args(["--target", WASM_TARGET]);
         let mut flags: Vec<String> = Vec::new();
         if !target_features.is_empty() {
-            let enabled: Vec<String> = target_features.iter().map(|feature| format!("+{feature}")).collect();
-            flags.extend(["-C".to_owned(), format!("target-feature={}", enabled.join(","))]);
+            let enabled: Vec<String> = target_features
+                .iter()
+                .map(|feature| format!("+{feature}"))
+                .collect();
+            flags.extend([
+                "-C".to_owned(),
+                format!("target-feature={}", enabled.join(",")),
+            ]);
         }
         if let Some(debian) = &self.debian {
             clear_rustup(&mut cargo);
             cargo.env("RUSTC", DEBIAN_RUSTC);
             flags.extend(["--sysroot".to_owned(), debian.sysroot.display().to_string()]);
-            cargo.args(["--config", &format!("target.{WASM_TARGET}.linker={:?}", debian.linker.display().to_string())]);
+            cargo.args([
+                "--config",
+                &format!(
+                    "target.{WASM_TARGET}.linker={:?}",
+                    debian.linker.display().to_string()
+                ),
+            ]);
         }
         // Cargo appends these to the list in .cargo/config.toml.
-        cargo.args(["--config", &format!("target.{WASM_TARGET}.rustflags={flags:?}")]);
+        cargo.args([
+            "--config",
+            &format!("target.{WASM_TARGET}.rustflags={flags:?}"),
+        ]);
         cargo
     }
 }
@@ -69,7 +89,12 @@ impl WasmToolchain {
 pub fn wasm_toolchain(workspace: &Workspace) -> Result<WasmToolchain> {
     let rustc = non_empty("RUSTC").unwrap_or_else(|| PathBuf::from("rustc"));
     let rustc_sysroot = || -> Result<PathBuf> {
-        Ok(process::output(Command::new(&rustc).current_dir(&workspace.root).args(["--print", "sysroot"]))?.into())
+        Ok(process::output(
+            Command::new(&rustc)
+                .current_dir(&workspace.root)
+                .args(["--print", "sysroot"]),
+        )?
+        .into())
     };
     let native = |description: String| WasmToolchain {
         description,
@@ -89,11 +114,20 @@ pub fn wasm_toolchain(workspace: &Workspace) -> Result<WasmToolchain> {
     let mut rustup_said = String::from("rustup is not installed");
     if on_path("rustup").is_some() {
         println!("adding the target {WASM_TARGET} with rustup");
-        match process::output(Command::new("rustup").current_dir(&workspace.root).args(["target", "add", WASM_TARGET])) {
+        match process::output(Command::new("rustup").current_dir(&workspace.root).args([
+            "target",
+            "add",
+            WASM_TARGET,
+        ])) {
             Ok(_) if has_target(&rustc_sysroot()?) => {
                 return Ok(native(format!("of the toolchain {}", sysroot.display())));
             }
-            Ok(_) => rustup_said = format!("rustup added it to another toolchain than {}", sysroot.display()),
+            Ok(_) => {
+                rustup_said = format!(
+                    "rustup added it to another toolchain than {}",
+                    sysroot.display()
+                )
+            }
             Err(error) => rustup_said = error.to_string(),
         }
         println!("rustup could not; taking Debian's compiler and building the standard library");
@@ -121,9 +155,16 @@ fn debian_ready(workspace: &Workspace) -> Option<Result<WasmToolchain>> {
     let sysroot = std_sysroot(workspace, &version);
     (has_target(&sysroot) && version.recent() && Path::new(DEBIAN_CARGO).is_file()).then(|| {
         Ok(WasmToolchain {
-            description: format!("in {} for Debian's rustc {}", sysroot.display(), version.release),
+            description: format!(
+                "in {} for Debian's rustc {}",
+                sysroot.display(),
+                version.release
+            ),
             cargo: DEBIAN_CARGO.into(),
-            debian: Some(Debian { sysroot, linker: linker(&version)? }),
+            debian: Some(Debian {
+                sysroot,
+                linker: linker(&version)?,
+            }),
         })
     })
 }
@@ -131,7 +172,9 @@ fn debian_ready(workspace: &Workspace) -> Option<Result<WasmToolchain>> {
 fn install_debian(workspace: &Workspace) -> Result<WasmToolchain> {
     let otherwise = format!("or make `rustup target add {WASM_TARGET}` work");
     let usable = |version: &Version| {
-        version.recent() && Path::new(DEBIAN_CARGO).is_file() && Path::new(DEBIAN_STD_SOURCES).is_file()
+        version.recent()
+            && Path::new(DEBIAN_CARGO).is_file()
+            && Path::new(DEBIAN_STD_SOURCES).is_file()
     };
     if !Version::of_debian_rustc().is_some_and(|version| usable(&version)) {
         apt::install(
@@ -151,15 +194,24 @@ fn install_debian(workspace: &Workspace) -> Result<WasmToolchain> {
     build_std(workspace, &version)?;
     match debian_ready(workspace) {
         Some(toolchain) => toolchain,
-        None => bail!("the standard library was built, but is not in {}", std_sysroot(workspace, &version).display()),
+        None => bail!(
+            "the standard library was built, but is not in {}",
+            std_sysroot(workspace, &version).display()
+        ),
     }
 }
 
 /// Builds the standard library of Debian's compiler for wasm32 into the cache (half a minute).
 fn build_std(workspace: &Workspace, version: &Version) -> Result<()> {
-    println!("building the standard library for {WASM_TARGET} once, for rustc {}", version.release);
+    println!(
+        "building the standard library for {WASM_TARGET} once, for rustc {}",
+        version.release
+    );
     let sysroot = std_sysroot(workspace, version);
-    let work = workspace.cache.join("wasm-std").join(format!("build-{}", std::process::id()));
+    let work = workspace
+        .cache
+        .join("wasm-std")
+        .join(format!("build-{}", std::process::id()));
     let package = work.join("package");
     fs::create_dir_all(&package).with_context(|| format!("cannot create {}", package.display()))?;
     // Cargo builds the standard library only for a package that uses it.
@@ -179,7 +231,14 @@ fn build_std(workspace: &Workspace, version: &Version) -> Result<()> {
             // Cargo leaves bitcode out without LTO, and the shipped build's LTO wants it.
             .env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes")
             .env("CARGO_TARGET_DIR", work.join("target"))
-            .args(["build", "--release", "--quiet", "--target", WASM_TARGET, "-Zbuild-std=std,panic_abort"]),
+            .args([
+                "build",
+                "--release",
+                "--quiet",
+                "--target",
+                WASM_TARGET,
+                "-Zbuild-std=std,panic_abort",
+            ]),
     )?;
     let built = work.join("target").join(WASM_TARGET).join("release/deps");
     let unfinished = work.join("sysroot");
@@ -187,16 +246,20 @@ fn build_std(workspace: &Workspace, version: &Version) -> Result<()> {
     fs::create_dir_all(&lib)?;
     for entry in fs::read_dir(&built).with_context(|| format!("cannot list {}", built.display()))? {
         let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
         if name.ends_with(".rlib") && !name.starts_with("libuses_std") {
-            fs::copy(&path, lib.join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+            fs::copy(&path, lib.join(name))
+                .with_context(|| format!("cannot copy {}", path.display()))?;
         }
     }
     // Another checkout may have been quicker; what it built is the same.
     if !has_target(&sysroot) {
         let _ = fs::remove_dir_all(&sysroot);
-        fs::rename(&unfinished, &sysroot)
-            .with_context(|| format!("cannot move the standard library to {}", sysroot.display()))?;
+        fs::rename(&unfinished, &sysroot).with_context(|| {
+            format!("cannot move the standard library to {}", sysroot.display())
+        })?;
     }
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
 }
@@ -209,12 +272,23 @@ fn std_sysroot(workspace: &Workspace, version: &Version) -> PathBuf {
 fn linker(version: &Version) -> Result<PathBuf> {
     on_path(&format!("wasm-ld-{}", version.llvm))
         .or_else(|| on_path("wasm-ld"))
-        .with_context(|| format!("wasm-ld-{} is missing: install the package lld-{}", version.llvm, version.llvm))
+        .with_context(|| {
+            format!(
+                "wasm-ld-{} is missing: install the package lld-{}",
+                version.llvm, version.llvm
+            )
+        })
 }
 
 /// Takes out what rustup and `cargo run` put into the environment for their own toolchain.
 fn clear_rustup(command: &mut Command) {
-    for name in ["RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH", "RUSTC", "RUSTDOC", "CARGO"] {
+    for name in [
+        "RUSTUP_TOOLCHAIN",
+        "LD_LIBRARY_PATH",
+        "RUSTC",
+        "RUSTDOC",
+        "CARGO",
+    ] {
         command.env_remove(name);
     }
 }
@@ -233,9 +307,16 @@ impl Version {
     }
 
     fn parse(said: &str) -> Option<Self> {
-        let field = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let field = |name: &str| {
+            said.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(str::trim)
+        };
         let llvm = field("LLVM version:")?.split('.').next()?.to_owned();
-        Some(Self { release: field("release:")?.to_owned(), llvm })
+        Some(Self {
+            release: field("release:")?.to_owned(),
+            llvm,
+        })
     }
 
     fn recent(&self) -> bool {
@@ -254,8 +335,14 @@ mod tests {
 
     #[test]
     fn the_compiler_s_version_is_read() {
-        let version = Version::parse("rustc 1.96.0 (ac68faa20)\nhost: x86_64\nrelease: 1.96.0\nLLVM version: 22.1.8\n").unwrap();
-        assert_eq!((version.release.as_str(), version.llvm.as_str()), ("1.96.0", "22"));
+        let version = Version::parse(
+            "rustc 1.96.0 (ac68faa20)\nhost: x86_64\nrelease: 1.96.0\nLLVM version: 22.1.8\n",
+        )
+        .unwrap();
+        assert_eq!(
+            (version.release.as_str(), version.llvm.as_str()),
+            ("1.96.0", "22")
+        );
         assert!(version.recent());
     }
 

@@ -17,7 +17,13 @@ use crate::setup::Node;
 /// The tests get, as environment variables, the site's URL (`RRSIS_SITE_URL`) and directory
 /// (`RRSIS_DIST`), the native program (`RRSIS_BIN`), the browser (`CHROMIUM`) and the file for
 /// skipped tests (`RRSIS_SKIP_LOG`).
-pub fn run(session: &Session<'_>, node: &Node, chromium: &Path, binary: &Path, site: &Path) -> Result<Count> {
+pub fn run(
+    session: &Session<'_>,
+    node: &Node,
+    chromium: &Path,
+    binary: &Path,
+    site: &Path,
+) -> Result<Count> {
     let dir = session.workspace.web_tests();
     let mut files = Vec::new();
     find_tests(&dir, &mut files)?;
@@ -49,8 +55,15 @@ pub fn run(session: &Session<'_>, node: &Node, chromium: &Path, binary: &Path, s
         .env("RRSIS_SKIP_LOG", &session.skip_log)
         .stdin(Stdio::null());
     let line = process::shown(&command);
-    println!("{line}\nwith RRSIS_SITE_URL={url} RRSIS_DIST={} RRSIS_BIN={} CHROMIUM={}", site.display(), binary.display(), chromium.display());
-    let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
+    println!(
+        "{line}\nwith RRSIS_SITE_URL={url} RRSIS_DIST={} RRSIS_BIN={} CHROMIUM={}",
+        site.display(),
+        binary.display(),
+        chromium.display()
+    );
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{line}`"))?;
     let text = fs::read_to_string(&tap).unwrap_or_default();
     let Some(mut count) = node_tap(&text) else {
         bail!("`{line}` broke off ({status}) before its totals");
@@ -105,13 +118,24 @@ mod tests {
         for sub in ["node_modules/p", "faults"] {
             fs::create_dir_all(dir.path().join(sub)).unwrap();
         }
-        for file in ["a.test.mjs", "helper.mjs", "faults/b.test.mjs", "node_modules/p/c.test.mjs"] {
+        for file in [
+            "a.test.mjs",
+            "helper.mjs",
+            "faults/b.test.mjs",
+            "node_modules/p/c.test.mjs",
+        ] {
             fs::write(dir.path().join(file), "").unwrap();
         }
         let mut found = Vec::new();
         find_tests(dir.path(), &mut found).unwrap();
         found.sort();
-        assert_eq!(found, [dir.path().join("a.test.mjs"), dir.path().join("faults/b.test.mjs")]);
+        assert_eq!(
+            found,
+            [
+                dir.path().join("a.test.mjs"),
+                dir.path().join("faults/b.test.mjs")
+            ]
+        );
     }
 
     #[test]

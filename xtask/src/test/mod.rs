@@ -27,15 +27,29 @@ struct Session<'a> {
 }
 
 /// `cargo xtask test`: prints the sum of all runners on the last line.
-pub fn everything(workspace: &Workspace, filter: Option<&str>, no_browser: bool, profile: &str) -> Result<ExitCode> {
+pub fn everything(
+    workspace: &Workspace,
+    filter: Option<&str>,
+    no_browser: bool,
+    profile: &str,
+) -> Result<ExitCode> {
     let scratch = workspace.root.join("target").join("xtask");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
-    let session = Session { workspace, filter, skip_log: scratch.join("skipped.log"), scratch };
-    fs::write(&session.skip_log, "").with_context(|| format!("cannot write {}", session.skip_log.display()))?;
+    let session = Session {
+        workspace,
+        filter,
+        skip_log: scratch.join("skipped.log"),
+        scratch,
+    };
+    fs::write(&session.skip_log, "")
+        .with_context(|| format!("cannot write {}", session.skip_log.display()))?;
 
     let mut summary = Summary::default();
     for package in ["xtask", "rrsis"] {
-        summary.add(&format!("cargo test of {package}"), native::run(&session, package));
+        summary.add(
+            &format!("cargo test of {package}"),
+            native::run(&session, package),
+        );
     }
     if no_browser {
         println!("browser tests: left out (--no-browser)");
@@ -45,7 +59,11 @@ pub fn everything(workspace: &Workspace, filter: Option<&str>, no_browser: bool,
     summary.mark_skipped(&fs::read_to_string(&session.skip_log).unwrap_or_default());
     // The one line that counts; nothing is printed after it.
     println!("{summary}");
-    Ok(if summary.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if summary.succeeded() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn in_browser(session: &Session<'_>, profile: &str) -> Result<summary::Count> {

@@ -20,7 +20,9 @@ pub fn run(session: &Session<'_>, package: &str) -> Result<Count> {
     // Held while the tests run: another checkout would replace their programs.
     let _lock = session.workspace.lock_target()?;
     let mut command = cargo(session);
-    command.args(["test", "--package", package, "--no-fail-fast"]).args(session.filter);
+    command
+        .args(["test", "--package", package, "--no-fail-fast"])
+        .args(session.filter);
     let line = process::shown(&command);
     println!("{line}");
     let mut child = command
@@ -43,7 +45,9 @@ pub fn run(session: &Session<'_>, package: &str) -> Result<Count> {
     }
     let status = child.wait()?;
     if !status.success() && count.failed == 0 {
-        println!("`{line}` broke ({status}) without a failed test: it did not compile, or a test program crashed");
+        println!(
+            "`{line}` broke ({status}) without a failed test: it did not compile, or a test program crashed"
+        );
         count.failed = 1;
     }
     if count.total() == 0 && session.filter.is_none() {
@@ -57,13 +61,19 @@ pub fn binary(session: &Session<'_>) -> Result<PathBuf> {
     let _lock = session.workspace.lock_target()?;
     process::run(cargo(session).args(["build", "--package", "rrsis", "--bin", "rrsis"]))?;
     let name = format!("rrsis{}", env::consts::EXE_SUFFIX);
-    let (built, copy) = (session.workspace.target.join("debug").join(&name), session.scratch.join(&name));
-    fs::copy(&built, &copy).with_context(|| format!("cannot copy {} to {}", built.display(), copy.display()))?;
+    let (built, copy) = (
+        session.workspace.target.join("debug").join(&name),
+        session.scratch.join(&name),
+    );
+    fs::copy(&built, &copy)
+        .with_context(|| format!("cannot copy {} to {}", built.display(), copy.display()))?;
     Ok(copy)
 }
 
 fn cargo(session: &Session<'_>) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&session.workspace.root).env("CARGO_TARGET_DIR", &session.workspace.target);
+    cargo
+        .current_dir(&session.workspace.root)
+        .env("CARGO_TARGET_DIR", &session.workspace.target);
     cargo
 }

@@ -34,7 +34,11 @@ pub struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Count { passed, failed, skipped } = self.sum;
+        let Count {
+            passed,
+            failed,
+            skipped,
+        } = self.sum;
         write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
     }
 }
@@ -46,17 +50,25 @@ impl Summary {
             Ok(count) => count,
             Err(error) => {
                 println!("{runner} broke, which counts as one failed test: {error:#}");
-                Count { failed: 1, ..Count::default() }
+                Count {
+                    failed: 1,
+                    ..Count::default()
+                }
             }
         };
-        println!("{runner}: {} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
+        println!(
+            "{runner}: {} passed, {} failed, {} skipped",
+            count.passed, count.failed, count.skipped
+        );
         self.sum.add(count);
     }
 
     /// Takes the tests that reported themselves as skipped, one a line, out of the passed ones.
     pub fn mark_skipped(&mut self, log: &str) {
         let reported = log.lines().filter(|line| !line.trim().is_empty());
-        let count = reported.inspect(|line| println!("skipped: {}", line.trim())).count() as u64;
+        let count = reported
+            .inspect(|line| println!("skipped: {}", line.trim()))
+            .count() as u64;
         let moved = count.min(self.sum.passed);
         self.sum.passed -= moved;
         self.sum.skipped += moved;
@@ -71,20 +83,38 @@ impl Summary {
 /// Reads one line of libtest's output:
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
 pub fn libtest(line: &str) -> Option<Count> {
-    let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
+    let (_, counts) = line
+        .trim()
+        .strip_prefix("test result: ")?
+        .split_once(". ")?;
     let number = |what: &str| {
-        counts.split("; ").find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok())
+        counts
+            .split("; ")
+            .find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<u64>().ok())
     };
-    Some(Count { passed: number("passed")?, failed: number("failed")?, skipped: number("ignored")? })
+    Some(Count {
+        passed: number("passed")?,
+        failed: number("failed")?,
+        skipped: number("ignored")?,
+    })
 }
 
 /// Reads the TAP that node's test runner writes; `None` when it broke off before its totals.
 pub fn node_tap(text: &str) -> Option<Count> {
     let total = |what: &str| {
-        text.lines().rev().find_map(|line| line.strip_prefix("# ")?.strip_prefix(what)?.trim().parse::<u64>().ok())
+        text.lines().rev().find_map(|line| {
+            line.strip_prefix("# ")?
+                .strip_prefix(what)?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
     };
     // Node 20 reports tests that the name filter left out as skipped.
-    let left_out = text.lines().filter(|line| line.ends_with("# SKIP test name does not match pattern")).count() as u64;
+    let left_out = text
+        .lines()
+        .filter(|line| line.ends_with("# SKIP test name does not match pattern"))
+        .count() as u64;
     Some(Count {
         passed: total("pass ")?,
         failed: total("fail ")? + total("cancelled ")?,
@@ -97,7 +127,11 @@ mod tests {
     use super::*;
 
     fn count(passed: u64, failed: u64, skipped: u64) -> Count {
-        Count { passed, failed, skipped }
+        Count {
+            passed,
+            failed,
+            skipped,
+        }
     }
 
     #[test]
@@ -106,7 +140,13 @@ mod tests {
         assert_eq!(libtest(line), Some(count(31, 0, 2)));
         let line = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
         assert_eq!(libtest(line), Some(count(1, 2, 0)));
-        for line in ["test a ... ok", "running 3 tests", "", "test result: ", "test result: ok. many passed"] {
+        for line in [
+            "test a ... ok",
+            "running 3 tests",
+            "",
+            "test result: ",
+            "test result: ok. many passed",
+        ] {
             assert_eq!(libtest(line), None, "{line}");
         }
     }
