@@ -59,7 +59,7 @@ enum Command {
         #[arg(long)]
         no_browser: bool,
         /// Profile of wasm-pack.toml the browser tests run on
-        #[arg(long, default_value = "web-dev")]
+        #[arg(long, default_value = "web")]
         profile: String,
     },
     /// Run cargo with the wasm32 toolchain, e.g. `cargo xtask wasm-cargo check --lib`

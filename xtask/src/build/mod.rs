@@ -20,9 +20,6 @@ pub fn site(workspace: &Workspace, profile: &str, destination: &Path) -> Result<
     let profile = settings.profile(profile)?;
     let toolchain = setup::wasm_toolchain(workspace)?;
     let node = setup::node(workspace)?;
-    if !profile.wasm_opt.is_empty() {
-        setup::native_wasm_opt();
-    }
     let package = module::package(workspace, &settings, profile, &toolchain, &node)?;
     let sizes = size::of_package(&package, &settings.out_name)?;
     println!("{}_bg.wasm: {sizes}", settings.out_name);

@@ -12,10 +12,13 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::process;
 use crate::settings::{Profile, Settings};
 use crate::setup::{Node, WASM_TARGET, WasmToolchain, hex};
-use crate::workspace::{Workspace, on_path};
+use crate::workspace::Workspace;
 
 /// Finished packages kept in the cache: a few branches, two profiles each.
 const KEPT: usize = 8;
+
+/// Part of a package's name; raised when the way from cargo's output to the package changes.
+const RECIPE: u32 = 2;
 
 /// Compiles the library and returns the directory that holds its package.
 ///
@@ -42,6 +45,7 @@ pub fn package(
         .with_context(|| format!("cannot create {}", unfinished.display()))?;
     bind(settings, profile, wasm, &unfinished)?;
     optimise(settings, profile, node, &unfinished)?;
+    start(settings, node, &unfinished)?;
     // Another checkout may have finished the same package meanwhile.
     if package.is_dir() {
         fs::remove_dir_all(&unfinished)?;
@@ -94,7 +98,7 @@ fn key(
     let mut hash = Sha256::new();
     hash.update(wasm);
     hash.update(format!(
-        "{} {:?} {:?}",
+        "{RECIPE} {} {:?} {:?}",
         settings.out_name,
         settings.wasm_opt_features(),
         profile.wasm_opt
@@ -128,6 +132,9 @@ fn bind(settings: &Settings, profile: &Profile, wasm: Vec<u8>, into: &Path) -> R
 }
 
 /// wasm-opt, in place.
+///
+/// Always the node package's: it is one version everywhere. Native ones are twice as fast, but
+/// systems ship some that break the module (see [`start`]).
 fn optimise(settings: &Settings, profile: &Profile, node: &Node, package: &Path) -> Result<()> {
     if profile.wasm_opt.is_empty() {
         return Ok(());
@@ -135,9 +142,13 @@ fn optimise(settings: &Settings, profile: &Profile, node: &Node, package: &Path)
     let start = Instant::now();
     let wasm = package.join(format!("{}_bg.wasm", settings.out_name));
     let smaller = package.join("optimised.wasm");
-    println!("wasm-opt {}", profile.wasm_opt.join(" "));
+    println!(
+        "wasm-opt {} (takes minutes, once for each change)",
+        profile.wasm_opt.join(" ")
+    );
     process::run(
-        wasm_opt(node)
+        Command::new(&node.program)
+            .arg(&node.wasm_opt)
             .args(&profile.wasm_opt)
             .args(settings.wasm_opt_features())
             .arg(&wasm)
@@ -150,18 +161,23 @@ fn optimise(settings: &Settings, profile: &Profile, node: &Node, package: &Path)
     Ok(())
 }
 
-/// The native wasm-opt where one is installed: it uses all cores. Else binaryen's node package,
-/// the same program compiled to JavaScript, which takes several times as long.
-fn wasm_opt(node: &Node) -> Command {
-    if let Some(native) = on_path("wasm-opt") {
-        return Command::new(native);
-    }
-    println!(
-        "no native wasm-opt here: the node package's takes several minutes (once for each change)"
-    );
+/// Starts the module as a page does, so that a package that no browser could start is never kept.
+///
+/// wasm-opt can break what it makes smaller: before version 110 it exported the wrong table.
+fn start(settings: &Settings, node: &Node, package: &Path) -> Result<()> {
+    const SCRIPT: &str = "
+        import { readFileSync } from 'node:fs';
+        import { pathToFileURL } from 'node:url';
+        const [script, wasm] = process.argv.slice(1);
+        const { default: init } = await import(pathToFileURL(script));
+        await init({ module_or_path: readFileSync(wasm) });";
     let mut command = Command::new(&node.program);
-    command.arg(&node.wasm_opt);
     command
+        .args(["--input-type=module", "--eval", SCRIPT])
+        .arg(package.join(format!("{}.js", settings.out_name)))
+        .arg(package.join(format!("{}_bg.wasm", settings.out_name)));
+    process::output(&mut command).context("the finished module does not start")?;
+    Ok(())
 }
 
 /// Removes all but the newest packages.

@@ -36,15 +36,6 @@ pub fn install(packages: &[&str], why: &str, otherwise: &str) -> Result<()> {
     .map_err(failed)
 }
 
-/// Installs Debian packages that make things faster, where that needs no question; whether it did.
-pub fn install_if_possible(packages: &[&str], what: &str) -> bool {
-    on_path("apt-get").is_some()
-        && is_root()
-        && install(packages, what, "going on without it")
-            .inspect_err(|error| println!("note: {error:#}"))
-            .is_ok()
-}
-
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive");

@@ -11,7 +11,7 @@ pub use wasm::{WasmToolchain, wasm_toolchain};
 
 use anyhow::Result;
 
-use crate::workspace::{Workspace, on_path};
+use crate::workspace::Workspace;
 
 /// Target triple of the browser build.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -28,14 +28,6 @@ pub fn everything(workspace: &Workspace) -> Result<()> {
         workspace.web_tests().join("node_modules").display(),
         node.version
     );
-    native_wasm_opt();
     println!("Chromium for the tests: {}", chromium()?.display());
     Ok(())
-}
-
-/// Installs a native wasm-opt where that needs no question; the build can do without.
-pub fn native_wasm_opt() {
-    if on_path("wasm-opt").is_none() {
-        apt::install_if_possible(&["binaryen"], "a native wasm-opt");
-    }
 }
