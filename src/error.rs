@@ -100,4 +100,17 @@ pub enum DeviceError {
         /// What it said.
         reason: String,
     },
+    /// The device computed something that is no number.
+    #[error(
+        "The {device} gave no numbers for {count} of {total} pixels. Choose the device \"cpu\" instead; \
+         if that fails too, the model's weights are broken."
+    )]
+    NotFinite {
+        /// Its name.
+        device: &'static str,
+        /// Pixels of the low-resolution map that are NaN or infinite.
+        count: usize,
+        /// Pixels of the low-resolution map.
+        total: usize,
+    },
 }

@@ -257,6 +257,17 @@ impl Segmenter {
             .convert::<f32>()
             .try_into_vec::<f32>()
             .map_err(|error| failed(format!("{error:?}")))?;
+        // Comparisons with NaN are false: without this it would pass for "nothing found".
+        let count = data.iter().filter(|margin| !margin.is_finite()).count();
+        if count > 0 {
+            let (device, total) = (self.device.name, data.len());
+            return Err(DeviceError::NotFinite {
+                device,
+                count,
+                total,
+            }
+            .into());
+        }
         Ok(MarginMap {
             width,
             height,

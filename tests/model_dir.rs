@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
 use rrsis::image::Raster;
 use rrsis::network::{Bert, BertConfig, LgceNetwork, NetworkConfig};
 use rrsis::platform::DeviceChoice;
@@ -195,4 +196,33 @@ fn a_missing_a_short_a_damaged_and_a_foreign_file_are_each_named() {
         error.contains("another shape") && error.contains("patch_embed"),
         "{error}"
     );
+}
+
+/// Makes every parameter NaN.
+struct Broken;
+
+impl ModuleMapper for Broken {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        parameter.map(|values| values * f32::NAN)
+    }
+}
+
+#[test]
+fn a_network_that_gives_no_numbers_is_an_error_and_not_an_empty_mask() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    let mut network = untrained(&config);
+    network.vision = network.vision.map(&mut Broken);
+    write(&network, &config, Quantization::F32, dir.path());
+    let error = pollster::block_on(async {
+        let segmenter = Segmenter::open_dir(dir.path(), DeviceChoice::Cpu)
+            .await
+            .expect("opens");
+        segmenter
+            .segment(&gradient(64, 64), "building", &SegmentOptions::default())
+            .await
+            .expect_err("no numbers")
+    });
+    let message = error.to_string();
+    assert!(message.contains("256 of 256 pixels"), "{message}");
 }

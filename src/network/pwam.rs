@@ -99,6 +99,9 @@ impl LanguageGate {
 
     /// Gate values in -1..1 for `fused`: `[batch, pixels, channels]`.
     pub fn forward(&self, fused: Tensor<3>) -> Tensor<3> {
-        tanh(self.expand.forward(relu(self.reduce.forward(fused))))
+        // WGSL may compute tanh as sinh / cosh, which is NaN beyond 88 (gpuweb issue 4458; cubecl
+        // 0.11 guards against it on macOS only). In f32 tanh is 1 from 9.1 on.
+        let steps = self.expand.forward(relu(self.reduce.forward(fused)));
+        tanh(steps.clamp(-15.0, 15.0))
     }
 }
