@@ -69,6 +69,14 @@ pub enum ConfigError {
         /// What exists.
         known: &'static str,
     },
+    /// A file with settings that is not JSON of the expected form.
+    #[error("The settings in {path} cannot be used: {reason}.")]
+    Unreadable {
+        /// Which file.
+        path: String,
+        /// What is wrong, at which line and column.
+        reason: String,
+    },
     /// A field is out of range or contradicts another.
     #[error("The network configuration has {field} = {value}, but needs {expected}.")]
     Invalid {

@@ -80,6 +80,11 @@ impl ExpressionTokenizer {
         Ok(Self { tokenizer })
     }
 
+    /// How many word pieces there are; every id is below.
+    pub fn vocabulary(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
     /// Cleans and tokenizes an expression to exactly `max_tokens` positions.
     ///
     /// As in the official pipeline the cut comes after `[CLS]` and `[SEP]` were added, so a

@@ -3,6 +3,7 @@
 //! [`segmenter::Segmenter`] is the way in. [`network`] is the paper's network, block by block.
 //! The same code runs natively and, compiled to WebAssembly, inside a browser.
 
+pub mod complexity;
 pub mod error;
 pub mod expression;
 pub mod image;

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::error::{ConfigError, Error, Result};
 use crate::files::write_atomic;
+use crate::network::NetworkConfig;
 use crate::platform::DeviceChoice;
 use crate::segmenter::{SegmentOptions, Segmenter};
 
@@ -70,10 +73,45 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Writes a whole file or nothing.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<()> {
-    write_atomic(path, content).map_err(|source| Error::Io {
+    write_atomic(path, content).map_err(|source| unwritable(path, source))
+}
+
+/// Writes what serialises as JSON, a whole file or nothing.
+pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let mut json =
+        serde_json::to_string_pretty(value).map_err(|error| unwritable(path, error.into()))?;
+    json.push('\n');
+    write(path, json.as_bytes())
+}
+
+fn unwritable(path: &Path, source: std::io::Error) -> Error {
+    Error::Io {
         action: "Writing",
         path: path.to_owned(),
         source,
+    }
+}
+
+/// A valid configuration: the file at `argument` where there is one, else the preset of this name.
+pub(super) fn network_config(argument: &str) -> Result<NetworkConfig> {
+    let path = Path::new(argument);
+    let config = if path.is_file() || path.extension().is_some_and(|end| end == "json") {
+        read_json(path)?
+    } else {
+        NetworkConfig::preset(argument)?
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+/// Settings from a JSON file. A mistake in it is told with line, column and what was expected.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    serde_json::from_slice(&read(path)?).map_err(|error| {
+        ConfigError::Unreadable {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        }
+        .into()
     })
 }
 

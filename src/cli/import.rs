@@ -1,30 +1,36 @@
 //! `rrsis import`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use super::arguments::read;
+use super::arguments::{network_config, read, read_json};
 use crate::error::Result;
-use crate::network::NetworkConfig;
+use crate::weights::Manifest;
 use crate::weights::export::write_model_dir;
-use crate::weights::import::{import, read_checkpoint};
+use crate::weights::import::{import, read_checkpoint, read_language_encoder};
 use crate::weights::manifest::Licence;
 use crate::weights::quantization::Quantization;
-use crate::weights::{Manifest, WeightsError};
+
+/// WordPiece of bert-base-uncased, which MiniLM has too.
+const WORDPIECE: &[u8] = include_bytes!("../../models/rrsis-small/tokenizer.json");
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// checkpoint.pth (with "model" and "bert_model", or a plain state dict) or .safetensors file.
     checkpoint: PathBuf,
-    /// Preset (lgce-swin-b, rrsis-small) or JSON file with a network configuration.
+    /// Preset or JSON file with a network configuration.
     #[arg(long, value_name = "PRESET|FILE")]
     config: String,
-    /// tokenizer.json of the language encoder.
+    /// Take the language encoder from this file (a BERT state dict or .safetensors) instead of
+    /// the checkpoint.
     #[arg(long, value_name = "FILE")]
-    tokenizer: PathBuf,
+    bert: Option<PathBuf>,
+    /// tokenizer.json of the language encoder [default: bert-base-uncased's].
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
     /// Model directory to write; files of the same names are replaced.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -41,6 +47,7 @@ enum Storage {
     F32,
     F16,
     Q8,
+    Q4,
 }
 
 /// What the checkpoint cannot say about itself.
@@ -56,18 +63,21 @@ struct Card {
 
 impl Import {
     pub(super) fn run(self) -> Result<()> {
-        let config = config_of(&self.config)?;
-        config.validate()?;
+        let config = network_config(&self.config)?;
         let card: Card = match &self.card {
-            Some(path) => parse(path)?,
+            Some(path) => read_json(path)?,
             None => Card::default(),
         };
         let quantization = match self.quantize {
             Storage::F32 => Quantization::F32,
             Storage::F16 => Quantization::F16,
             Storage::Q8 => Quantization::Q8,
+            Storage::Q4 => Quantization::Q4,
         };
-        let tensors = read_checkpoint(&self.checkpoint)?;
+        let mut tensors = read_checkpoint(&self.checkpoint)?;
+        if let Some(path) = &self.bert {
+            read_language_encoder(path, &mut tensors)?;
+        }
         let what = self.checkpoint.display().to_string();
         let imported = import(tensors, &config, &what, &Device::flex())?;
 
@@ -82,12 +92,15 @@ impl Import {
         if let Some(threshold) = card.threshold {
             manifest.threshold = threshold;
         }
-        let tokenizer = read(&self.tokenizer)?;
+        let tokenizer = match &self.tokenizer {
+            Some(path) => read(path)?,
+            None => WORDPIECE.to_vec(),
+        };
         let manifest = write_model_dir(&imported, &tokenizer, manifest, quantization, &self.out)?;
 
         if !imported.dropped.is_empty() {
             println!(
-                "Left out {} parameters that no output depends on:",
+                "Left out {} parameters and buffers that no output depends on:",
                 imported.dropped.len()
             );
             for name in &imported.dropped {
@@ -106,23 +119,4 @@ impl Import {
         );
         Ok(())
     }
-}
-
-/// A preset by name, or a file where the argument is the path of one.
-fn config_of(argument: &str) -> Result<NetworkConfig> {
-    let path = Path::new(argument);
-    if path.is_file() {
-        parse(path)
-    } else {
-        Ok(NetworkConfig::preset(argument)?)
-    }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_json::from_slice(&read(path)?).map_err(|error| {
-        WeightsError::Manifest {
-            reason: format!("{}: {error}", path.display()),
-        }
-        .into()
-    })
 }

@@ -4,9 +4,11 @@
 //! 1 where the work failed, and 2 where the command line makes no sense.
 
 mod arguments;
+mod complexity;
 mod dataset;
 mod evaluate;
 mod import;
+mod inspect;
 mod segment;
 mod table;
 
@@ -32,6 +34,10 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Turn a PyTorch checkpoint into a model directory.
     Import(import::Import),
+    /// Print what a model directory holds, and check it.
+    Inspect(inspect::Inspect),
+    /// Count a network's parameters, multiply-accumulates and FLOPs, block by block.
+    Complexity(complexity::ComplexityCommand),
     /// Make a data set in the RefSegRS layout.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -56,6 +62,8 @@ impl Command {
             Self::Segment(command) => command.run(),
             Self::Evaluate(command) => command.run(),
             Self::Import(command) => command.run(),
+            Self::Inspect(command) => command.run(),
+            Self::Complexity(command) => command.run(),
             Self::Dataset(command) => command.run(),
         }
     }

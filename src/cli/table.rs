@@ -1,4 +1,4 @@
-//! Scores as a table for people, in Markdown.
+//! Tables for people, in Markdown.
 
 use crate::metrics::{PRECISION_THRESHOLDS, Report, ScoreReport};
 
@@ -8,17 +8,25 @@ pub(super) fn markdown(report: &Report) -> String {
     for table in report.by.values() {
         rows.extend(table.iter().map(|(name, scores)| row(name, scores)));
     }
-    let widths: Vec<usize> = (0..rows[0].len())
+    aligned(&rows)
+}
+
+/// A Markdown table whose columns line up: the first row is the header, the first column words, the
+/// others numbers.
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
         .map(|column| {
             rows.iter()
-                .map(|row| row[column].chars().count())
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
                 .max()
                 .unwrap_or(0)
                 // A rule needs three characters.
                 .max(3)
         })
         .collect();
-    let rule = widths
+    let rule: Vec<String> = widths
         .iter()
         .enumerate()
         .map(|(column, width)| match column {
@@ -26,8 +34,13 @@ pub(super) fn markdown(report: &Report) -> String {
             _ => format!("{}:", "-".repeat(width.saturating_sub(1))),
         })
         .collect();
-    rows.insert(1, rule);
-    let lines: Vec<String> = rows.iter().map(|row| line(row, &widths)).collect();
+    let lines: Vec<String> = rows
+        .iter()
+        .take(1)
+        .chain([&rule])
+        .chain(rows.iter().skip(1))
+        .map(|row| line(row, &widths))
+        .collect();
     lines.join("\n")
 }
 
@@ -66,6 +79,19 @@ fn line(cells: &[String], widths: &[usize]) -> String {
     format!("| {} |", padded.join(" | "))
 }
 
+/// 1234567 as 1,234,567.
+pub(super) fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +120,12 @@ mod tests {
 | bare land  |   0 |     - |     - |      - |      - |      - |      - |      - |         1 |     100.00 |
 | car        |   1 | 50.00 | 50.00 | 100.00 |   0.00 |   0.00 |   0.00 |   0.00 |         0 |          - |";
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn digits_come_in_threes() {
+        let numbers = [0, 7, 999, 1000, 123_456, 1_234_567];
+        let texts = ["0", "7", "999", "1,000", "123,456", "1,234,567"];
+        assert_eq!(numbers.map(thousands), texts);
     }
 }

@@ -74,10 +74,12 @@ pub enum WeightsError {
     },
     /// Parameters and network do not fit; everything that disagrees, at once.
     #[error(
-        "The parameters of {what} do not fit the network:{}{}{}",
+        "The parameters of {what} do not fit the network:{}{}{}{}{}{advice}",
         list("missing", missing),
         list("unexpected", unexpected),
-        list("of another shape", mismatched)
+        list("of another shape", mismatched),
+        list("without finite values", not_finite),
+        if advice.is_empty() { "" } else { "\n" }
     )]
     Parameters {
         /// Which file or checkpoint.
@@ -88,6 +90,28 @@ pub enum WeightsError {
         unexpected: Vec<String>,
         /// Name, shape found, shape needed.
         mismatched: Vec<String>,
+        /// Name, shape, how many values are NaN or infinite.
+        not_finite: Vec<String>,
+        /// What to do, in sentences; may be empty.
+        advice: String,
+    },
+    /// A folder without a model in it.
+    #[error(
+        "{path} is no model directory: {reason}. A model directory has a manifest.json and the files it names; `rrsis import` makes one."
+    )]
+    NotAModel {
+        /// Which path.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A model directory whose files are not what its manifest says.
+    #[error("The model in {path} is not whole:\n  {problems}")]
+    Damaged {
+        /// Which directory.
+        path: String,
+        /// Each file's problem on a line.
+        problems: String,
     },
     /// A checkpoint file that cannot be read.
     #[error(

@@ -8,7 +8,7 @@ use super::import::Imported;
 use super::manifest::{Manifest, ModelFile, ParameterCount, Part};
 use super::quantization::Quantization;
 use super::shard::{pack, parameters_of};
-use crate::error::{Error, Result};
+use crate::error::{ConfigError, Error, Result};
 use crate::expression::ExpressionTokenizer;
 
 /// Writes `imported` as a model directory at `out`; its files replace those of the same names
@@ -18,7 +18,8 @@ use crate::expression::ExpressionTokenizer;
 /// counts are filled in here. `tokenizer` is the content of a `tokenizer.json`.
 ///
 /// # Errors
-/// [`Error::Expression`] where the tokenizer cannot be read, [`Error::Weights`] where parameters
+/// [`Error::Expression`] where the tokenizer cannot be read, [`Error::Config`] where it has more
+/// word pieces than the language encoder, [`Error::Weights`] where parameters
 /// cannot be packed, [`Error::Io`] where the directory cannot be written.
 pub fn write_model_dir(
     imported: &Imported,
@@ -27,7 +28,15 @@ pub fn write_model_dir(
     quantization: Quantization,
     out: &Path,
 ) -> Result<Manifest> {
-    ExpressionTokenizer::from_json(tokenizer)?;
+    let pieces = ExpressionTokenizer::from_json(tokenizer)?.vocabulary();
+    if pieces > manifest.config.bert.vocab_size {
+        return Err(ConfigError::Invalid {
+            field: "bert.vocab_size",
+            value: manifest.config.bert.vocab_size.to_string(),
+            expected: "at least as many entries as the tokenizer has word pieces",
+        }
+        .into());
+    }
     let text = parameters_of(&imported.text)?;
     let vision = parameters_of(&imported.vision)?;
     manifest.quantization = quantization;

@@ -1,8 +1,10 @@
 //! Weights at rest: a manifest, and one file for each part of the model.
 //!
 //! A part is a burnpack file in which every parameter carries its path in the network's module
-//! tree. Quantised parameters are two entries: `<path>` with 8-bit values and `<path>.scale` with
-//! one 32-bit scale for every row of the quantised matrix (see [`quantization`]).
+//! tree. Quantised parameters are two entries (see [`quantization`]): `<path>` with the values and
+//! `<path>.scale` with their scales. 8-bit values are `i8`, with one `f32` scale for every output
+//! channel; 4-bit values are `u8`, two to a byte along the last axis, with one `f16` scale for every
+//! group of 32.
 
 mod error;
 pub mod manifest;
@@ -13,6 +15,8 @@ pub mod shard;
 pub mod export;
 #[cfg(not(target_family = "wasm"))]
 pub mod import;
+#[cfg(not(target_family = "wasm"))]
+pub mod inspect;
 
 pub use error::WeightsError;
 pub use manifest::{Manifest, ModelFile, Part};

@@ -6,7 +6,9 @@ use burn_store::burn_pack::{Bytes, Reader, Tensor as PackTensor, Writer};
 use burn_store::{ModuleSnapshot, bridge};
 
 use super::WeightsError;
-use super::quantization::{self, Quantization, dequantize, quantize, scale_axis};
+use super::quantization::{
+    self, Quantization, dequantize, four_bit, group_axis, quantize, scale_axis,
+};
 
 /// Suffix of the entry that holds the scales of a quantised parameter.
 const SCALE_SUFFIX: &str = ".scale";
@@ -47,6 +49,7 @@ pub fn pack(
                 tensors.push(bridge::from_data(quantization::to_f16(data), name, None))
             }
             Quantization::Q8 => pack_q8(name, data, &mut tensors)?,
+            Quantization::Q4 => pack_q4(name, data, &mut tensors)?,
         }
     }
     let bytes = Writer::new(tensors)
@@ -80,6 +83,37 @@ fn pack_q8(
     ));
     tensors.push(bridge::from_data(
         TensorData::new(quantized.values, shape),
+        name,
+        None,
+    ));
+    Ok(())
+}
+
+fn pack_q4(
+    name: String,
+    data: TensorData,
+    tensors: &mut Vec<PackTensor>,
+) -> Result<(), WeightsError> {
+    let shape = data.shape().to_vec();
+    let (Some(axis), &[rows, columns]) = (group_axis(&name, &shape), &shape[..]) else {
+        return pack_q8(name, data, tensors);
+    };
+    let values = data
+        .try_to_vec::<f32>()
+        .map_err(|error| unreadable(&name, format!("{error:?}")))?;
+    let matrix = [rows, columns];
+    let packed = four_bit::quantize(&values, matrix, axis);
+    if packed.scales.iter().any(|scale| !scale.is_finite()) {
+        // Beyond half precision's range.
+        return pack_q8(name, data, tensors);
+    }
+    tensors.push(bridge::from_data(
+        TensorData::new(packed.scales, four_bit::scale_shape(matrix, axis)),
+        format!("{name}{SCALE_SUFFIX}"),
+        None,
+    ));
+    tensors.push(bridge::from_data(
+        TensorData::new(packed.codes, four_bit::code_shape(matrix)),
         name,
         None,
     ));
@@ -156,11 +190,92 @@ fn unpack_one(
             let data = TensorData::new(dequantize(values, scales, &shape, axis), shape);
             Ok(bridge::from_data(data, name, None))
         }
+        (DType::U8, Some(scale)) => {
+            let codes = bridge::into_data(tensor).map_err(|error| refuse(error.to_string()))?;
+            let scales = bridge::into_data(scale).map_err(|error| refuse(error.to_string()))?;
+            let code_shape = codes.shape().to_vec();
+            let &[rows, half_columns] = &code_shape[..] else {
+                return Err(refuse(format!("4-bit values of shape {code_shape:?}")));
+            };
+            let shape = [rows, half_columns * 2];
+            let found = scales.shape().to_vec();
+            let axis = group_axis(&name, &shape)
+                .filter(|axis| four_bit::scale_shape(shape, *axis)[..] == found[..])
+                .ok_or_else(|| {
+                    refuse(format!(
+                        "scales of shape {found:?} do not fit 4-bit values of shape {shape:?}"
+                    ))
+                })?;
+            let codes = codes
+                .as_slice::<u8>()
+                .map_err(|error| refuse(format!("{error:?}")))?;
+            let scales = scales
+                .as_slice::<half::f16>()
+                .map_err(|error| refuse(format!("{error:?}")))?;
+            let data = four_bit::dequantize(codes, scales, shape, axis);
+            Ok(bridge::from_data(TensorData::new(data, shape), name, None))
+        }
         (dtype, scale) => Err(refuse(format!(
             "values of type {dtype:?} {} scales",
             if scale.is_some() { "with" } else { "without" }
         ))),
     }
+}
+
+/// Entries of a shard that are stored alike.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Stored {
+    /// `f32`, `f16`, `8 bits`, `4 bits`, or `scales`.
+    pub storage: &'static str,
+    /// How many entries.
+    pub tensors: usize,
+    /// Numbers in them.
+    pub values: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+}
+
+/// What a burnpack file holds, by the way it is stored; `file` is its name, for messages.
+///
+/// # Errors
+/// [`WeightsError::Shard`] where the bytes are not a burnpack, or hold what no shard does.
+pub fn inventory(bytes: Vec<u8>, file: &str) -> Result<Vec<Stored>, WeightsError> {
+    let tensors = Reader::from_bytes(Bytes::from_bytes_vec(bytes))
+        .and_then(Reader::into_tensors)
+        .map_err(|error| unreadable(file, error))?;
+    let mut stored: Vec<Stored> = Vec::new();
+    for tensor in tensors {
+        let elements: u64 = tensor.shape.iter().map(|length| *length as u64).product();
+        let (storage, values) = match tensor.dtype {
+            _ if tensor.name.ends_with(SCALE_SUFFIX) => ("scales", elements),
+            DType::F32 => ("f32", elements),
+            DType::F16 => ("f16", elements),
+            DType::I8 => ("8 bits", elements),
+            DType::U8 => ("4 bits", 2 * elements),
+            other => {
+                let name = &tensor.name;
+                return Err(unreadable(
+                    file,
+                    format!("{name}: values of type {other:?}"),
+                ));
+            }
+        };
+        let bytes = tensor.byte_len() as u64;
+        match stored.iter_mut().find(|kind| kind.storage == storage) {
+            Some(kind) => {
+                kind.tensors += 1;
+                kind.values += values;
+                kind.bytes += bytes;
+            }
+            None => stored.push(Stored {
+                storage,
+                tensors: 1,
+                values,
+                bytes,
+            }),
+        }
+    }
+    Ok(stored)
 }
 
 /// Puts parameters into a module; all of them must fit, and none may be missing.
@@ -189,6 +304,8 @@ pub fn apply<M: Module>(
             .iter()
             .map(|error| error.to_string())
             .collect(),
+        not_finite: Vec::new(),
+        advice: String::new(),
     })
 }
 

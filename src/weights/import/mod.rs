@@ -14,7 +14,7 @@ use burn_store::ModuleSnapshot;
 use burn_store::bridge;
 use burn_store::burn_pack::Tensor as PackTensor;
 
-pub use self::checkpoint::read_checkpoint;
+pub use self::checkpoint::{read_checkpoint, read_language_encoder};
 use self::names::{is_dead, upstream_name};
 use super::{WeightsError, shard};
 use crate::network::{Bert, LgceNetwork, NetworkConfig};
@@ -46,15 +46,13 @@ pub fn import(
     let mut text = Bert::new(&config.bert, device);
     let mut vision = LgceNetwork::new(config, device);
     let mut disagreement = Disagreement::default();
+    let advice = advice(&tensors, config);
     let text_parameters = take_parameters(&text, &mut tensors, &mut disagreement);
     let vision_parameters = take_parameters(&vision, &mut tensors, &mut disagreement);
     let (dropped, unexpected): (Vec<_>, Vec<_>) = tensors
         .into_iter()
         .partition(|(name, _)| is_dead(name, config));
-    if !(disagreement.missing.is_empty()
-        && disagreement.mismatched.is_empty()
-        && unexpected.is_empty())
-    {
+    if !(disagreement.is_empty() && unexpected.is_empty()) {
         return Err(WeightsError::Parameters {
             what: what.to_owned(),
             missing: disagreement.missing,
@@ -63,6 +61,8 @@ pub fn import(
                 .map(|(name, data)| format!("{name} {:?}", data.shape().to_vec()))
                 .collect(),
             mismatched: disagreement.mismatched,
+            not_finite: disagreement.not_finite,
+            advice,
         });
     }
     shard::apply(&mut text, text_parameters, what)?;
@@ -92,11 +92,54 @@ pub fn upstream_parameters(config: &NetworkConfig) -> Vec<(String, Vec<usize>)> 
         .collect()
 }
 
+/// Whether the public code has a parameter or buffer `name` that no output of the network of
+/// `config` depends on, so that an import leaves it out.
+pub fn is_unused(name: &str, config: &NetworkConfig) -> bool {
+    is_dead(name, config)
+}
+
+/// What somebody may have overlooked, in sentences; empty where nothing is obvious.
+fn advice(tensors: &BTreeMap<String, TensorData>, config: &NetworkConfig) -> String {
+    let has = |start: &str| tensors.keys().any(|name| name.starts_with(start));
+    let mut advice = Vec::new();
+    if !has("bert_model.") {
+        advice.push(
+            "The checkpoint has no language encoder (bert_model.*): give the file it was trained \
+             with, such as bert-base-uncased's model.safetensors, by --bert FILE.",
+        );
+    }
+    if !has("model.") {
+        advice.push(
+            "The checkpoint has nothing of the image encoder and decoder (model.backbone.*, \
+             model.classifier.*): a language encoder alone goes to --bert FILE.",
+        );
+    }
+    match (&config.lgce, has("model.classifier.msb1.")) {
+        (None, true) => advice.push(
+            "The checkpoint has the cross-scale enhancement (model.classifier.msb1.*), but the \
+             configuration is one without: choose one with \"lgce\".",
+        ),
+        (Some(_), false) if has("model.") => advice.push(
+            "The checkpoint has no cross-scale enhancement (model.classifier.msb1.*), so it is \
+             LAVT's: choose a configuration without \"lgce\".",
+        ),
+        _ => {}
+    }
+    advice.join("\n")
+}
+
 /// What stands between a checkpoint and a network, collected so that it is reported at once.
 #[derive(Default)]
 struct Disagreement {
     missing: Vec<String>,
     mismatched: Vec<String>,
+    not_finite: Vec<String>,
+}
+
+impl Disagreement {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.mismatched.is_empty() && self.not_finite.is_empty()
+    }
 }
 
 /// Moves the parameters of `module` out of `tensors`, in burn's layout.
@@ -108,25 +151,39 @@ fn take_parameters<M: Module>(
     let mut parameters = Vec::new();
     for wanted in module.collect(None, None, false) {
         let shape = wanted.shape.to_vec();
+        let linear = is_linear_weight(&wanted.name, &shape);
+        let mut upstream_shape = shape.clone();
+        if linear {
+            upstream_shape.reverse();
+        }
         let upstream = upstream_name(&wanted.name);
         let Some(data) = tensors.remove(&upstream) else {
-            disagreement.missing.push(format!("{upstream} {shape:?}"));
+            disagreement
+                .missing
+                .push(format!("{upstream} {upstream_shape:?}"));
             continue;
         };
         let found = data.shape().to_vec();
-        let data = if is_linear_weight(&wanted.name, &shape) {
+        let data = if linear {
             transposed(data)
         } else {
             data.convert::<f32>()
         };
-        if data.shape().to_vec() == shape {
-            parameters.push(bridge::from_data(data, wanted.name.clone(), None));
-        } else {
+        if data.shape().to_vec() != shape {
             disagreement.mismatched.push(format!(
-                "{upstream}: found {found:?}, the network has {} {shape:?}",
-                wanted.name
+                "{upstream}: found {found:?}, needed {upstream_shape:?}"
+            ));
+            continue;
+        }
+        let broken = data.as_slice::<f32>().map_or(0, |values| {
+            values.iter().filter(|value| !value.is_finite()).count()
+        });
+        if broken > 0 {
+            disagreement.not_finite.push(format!(
+                "{upstream} {found:?}: {broken} values are NaN or infinite"
             ));
         }
+        parameters.push(bridge::from_data(data, wanted.name.clone(), None));
     }
     parameters
 }

@@ -3,6 +3,11 @@
 //! 8-bit weights are symmetric: `value = scale * q` with `q` in -127..=127 and one scale for every
 //! output channel (every word, for an embedding). The scale tensor keeps the rank of the weight,
 //! with length 1 along the axes that share it, so `q * scale` broadcasts back without a side table.
+//!
+//! 4 bits are for the matrices that make up most of a model, linear layers and the vocabulary's
+//! embedding, with many more scales (see [`four_bit`]); the rest is then stored in 8 bits.
+
+pub mod four_bit;
 
 use burn::tensor::{DType, TensorData};
 use serde::{Deserialize, Serialize};
@@ -17,6 +22,9 @@ pub enum Quantization {
     F16,
     /// 8 bits for matrices and convolutions, f32 for the rest (biases, norms, bias tables).
     Q8,
+    /// 4 bits for linear layers and the vocabulary, 8 bits for other matrices and convolutions, f32
+    /// for the rest.
+    Q4,
 }
 
 impl Quantization {
@@ -26,6 +34,7 @@ impl Quantization {
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Q8 => "q8",
+            Self::Q4 => "q4",
         }
     }
 }
@@ -46,6 +55,21 @@ pub fn scale_axis(path: &str, shape: &[usize]) -> Option<usize> {
         2 if path.contains("embeddings") => Some(0),
         2 => Some(1),
         4 => Some(0),
+        _ => None,
+    }
+}
+
+/// The axis along which 4-bit values are grouped, or `None` where a parameter gets more bits.
+///
+/// That is the input of a linear layer, and the width of a word. Position embeddings keep 8 bits:
+/// every expression uses the same few rows, and they are small.
+pub fn group_axis(path: &str, shape: &[usize]) -> Option<usize> {
+    scale_axis(path, shape)?;
+    match shape {
+        [_, columns] if columns % 2 != 0 => None,
+        [_, _] if path.contains("word_embeddings") => Some(1),
+        [_, _] if path.contains("embeddings") => None,
+        [_, _] => Some(0),
         _ => None,
     }
 }
@@ -153,5 +177,24 @@ mod tests {
             scale_axis("x.relative_position_bias_table", &[529, 32]),
             None
         );
+    }
+
+    #[test]
+    fn four_bits_are_for_linear_layers_and_the_vocabulary() {
+        for (path, shape, axis) in [
+            (
+                "swin.stages.0.blocks.0.mlp.fc1.weight",
+                &[48, 192][..],
+                Some(0),
+            ),
+            ("word_embeddings.weight", &[30522, 384], Some(1)),
+            ("position_embeddings.weight", &[512, 384], None),
+            ("decoder.levels.0.conv1.weight", &[64, 576, 3, 3], None),
+            ("odd.weight", &[400, 33], None),
+            ("small.weight", &[10, 10], None),
+            ("x.relative_position_bias_table", &[529, 32], None),
+        ] {
+            assert_eq!(group_axis(path, shape), axis, "{path}");
+        }
     }
 }
