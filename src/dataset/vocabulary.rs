@@ -428,10 +428,10 @@ pub const PAIRINGS: &[Pairing] = &[
         MOVING,
         &["road", "paved road", "unpaved road"],
     ),
-    pairing(Relation::On, &["road marking"], &["road", "parking area"]),
+    pairing(Relation::On, &["road marking"], &["road"]),
     pairing(Relation::DrivingOn, MOVING, &["road"]),
     pairing(Relation::In, MOVING, &["parking area"]),
-    pairing(Relation::In, &["tree"], &["parking area"]),
+    pairing(Relation::In, &["tree", "road marking"], &["parking area"]),
     pairing(
         Relation::Along,
         &[
