@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aerial import normalise
+from aerial import normalise, tensor
 from rrsis_twin import Rrsis, RrsisConfig
 
 CONFIG = {
@@ -76,7 +76,7 @@ def pattern(h: int, w: int) -> np.ndarray:
 
 
 def run(net: Rrsis, h: int, w: int, tokens: list[int]) -> dict[str, Tensor]:
-    image = normalise(pattern(h, w))[None]
+    image = normalise(tensor(pattern(h, w)))[None]
     ids = torch.tensor([tokens + [0] * (net.config.max_tokens - len(tokens))])
     mask = (torch.arange(net.config.max_tokens) < len(tokens)).long()[None]
     seen = {"in.image": image, "in.input_ids": ids, "in.attention_mask": mask}
