@@ -1,6 +1,7 @@
 """Golden tensors of the paper's cross-scale fusion at a tiny size, for the Rust tests.
 
     python make_goldens.py --out ../tests/goldens/paper_tiny
+    python make_goldens.py --variant lavt --out ../tests/goldens/lavt_tiny  # and no_language, no_fusion
     python make_goldens.py --full --out ../tests/goldens/full_size
 
 Every parameter is a formula of its name, so no weight file is kept: `noise(key, i)` hashes the name (FNV-1a 64) and the
@@ -29,6 +30,9 @@ CONFIG = {
     "lgce": {"depths": [1, 3], "heads": [8, 16], "mlp_ratio": 2}, "decoder_hidden": 64, "cross_scale": "paper", "max_tokens": 20,
     "image_size": 64,
 }
+#: what a variant changes
+VARIANTS = {"paper": {}, "lavt": {"lgce": None}, "no_fusion": {"cross_scale": "none"},
+            "no_language": {"lgce": CONFIG["lgce"] | {"language_guidance": False}}}
 #: (height, width, token ids): "light-duty vehicle in the parking area" and "building", [CLS] and [SEP] included
 CASES = [(64, 64, [101, 2422, 1011, 4611, 4316, 1999, 1996, 5581, 2181, 102]), (58, 75, [101, 2311, 102])]
 
@@ -85,9 +89,10 @@ def run(net: Rrsis, h: int, w: int, tokens: list[int]) -> dict[str, Tensor]:
     hooks = [
         net.bert_model.register_forward_hook(lambda m, i, o: seen.update({"last_hidden_state": o})),
         net.model.backbone.register_forward_hook(lambda m, i, o: seen.update({f"V.{k}": v for k, v in enumerate(o)})),
-        decoder.msb1.msb.register_forward_hook(lambda m, i, o: seen.update({f"lgce.out.{k}": v for k, v in enumerate(o)})),
         decoder.conv1_1.register_forward_hook(lambda m, i, o: seen.update({"dec.logits_lowres": o})),
     ]
+    if decoder.msb1 is not None:
+        hooks.append(decoder.msb1.msb.register_forward_hook(lambda m, i, o: seen.update({f"lgce.out.{k}": v for k, v in enumerate(o)})))
     with torch.no_grad():
         seen["logits"] = net(image, ids, mask)
     for hook in hooks:
@@ -122,20 +127,22 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--full", action="store_true", help="the paper's size instead of the tiny one")
+    p.add_argument("--variant", choices=VARIANTS, default="paper")
     o = p.parse_args()
     out = o.out
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     if o.full:
         return full_size(out)
-    net = fill(Rrsis(RrsisConfig.from_dict(CONFIG)))
+    config = CONFIG | VARIANTS[o.variant]
+    net = fill(Rrsis(RrsisConfig.from_dict(config)))
     cases = []
     for n, case in enumerate(CASES):
         tensors = run(net, *case)
         save_file(tensors, out / f"case{n}.safetensors")
         cases.append({"file": f"case{n}.safetensors", "tensors": {k: list(v.shape) for k, v in tensors.items()}})
     keys = {k: list(v.shape) for k, v in net.state_dict().items()}
-    (out / "meta.json").write_text(json.dumps({"config": CONFIG, "weights": "noise(key, i) of reference/make_goldens.py",
+    (out / "meta.json").write_text(json.dumps({"config": config, "weights": "noise(key, i) of reference/make_goldens.py",
                                                "cases": cases, "keys": keys}, indent=1) + "\n")
 
 

@@ -67,7 +67,7 @@ pub enum ConfigError {
         /// What was asked for.
         name: String,
         /// What exists.
-        known: &'static str,
+        known: String,
     },
     /// A field is out of range or contradicts another.
     #[error("The network configuration has {field} = {value}, but needs {expected}.")]

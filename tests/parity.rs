@@ -48,24 +48,48 @@ fn the_public_codes_numbers_come_out() {
     assert!(folders > 0, "no case under {}", root.display());
 }
 
-/// Goldens of the twin in `reference/` (`make_goldens.py`), which know nothing of this code.
+/// Goldens of the twin in `reference/` (`make_goldens.py`), which know nothing of this code: the
+/// paper's network, its ablations and its baseline.
 #[test]
-fn the_papers_fusion_gives_the_twins_numbers() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/paper_tiny");
-    let meta: Value = serde_json::from_str(
-        &std::fs::read_to_string(folder.join("meta.json")).expect("meta.json"),
-    )
-    .expect("JSON");
-    let config: NetworkConfig = serde_json::from_value(meta["config"].clone()).expect("config");
-    assert_eq!(config.cross_scale, CrossScale::Paper);
-    let device = Device::flex();
-    let network = import(formula::parameters(&config), &config, "formula", &device)
-        .unwrap_or_else(|error| panic!("{error}"));
-    for case in meta["cases"].as_array().expect("cases") {
-        let file = case["file"].as_str().expect("file");
-        let expected = read_checkpoint(&folder.join(file)).expect("readable");
-        let actual = run(&network, &expected, &device);
-        compare(file, &expected, &actual);
+fn every_variant_gives_the_twins_numbers() {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    for variant in ["paper", "no_fusion", "no_language", "lavt"] {
+        let folder = goldens.join(format!("{variant}_tiny"));
+        let meta = std::fs::read_to_string(folder.join("meta.json")).expect("meta.json");
+        let meta: Value = serde_json::from_str(&meta).expect("JSON");
+        let config: NetworkConfig = serde_json::from_value(meta["config"].clone()).expect("config");
+        let is = |cross_scale| config.lgce.is_some() && config.cross_scale == cross_scale;
+        match variant {
+            "lavt" => assert!(config.lgce.is_none()),
+            "no_fusion" => assert!(is(CrossScale::None)),
+            _ => assert!(is(CrossScale::Paper)),
+        }
+        let device = Device::flex();
+        let network = import(formula::parameters(&config), &config, "formula", &device)
+            .unwrap_or_else(|error| panic!("{error}"));
+        for case in meta["cases"].as_array().expect("cases") {
+            let file = case["file"].as_str().expect("file");
+            let expected = read_checkpoint(&folder.join(file)).expect("readable");
+            let actual = run(&network, &expected, &device);
+            compare(&format!("{variant}/{file}"), &expected, &actual);
+        }
+    }
+}
+
+/// Each ablation is one: it does not compute the same function as the paper's network.
+#[test]
+fn the_variants_differ() {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let logits = ["paper", "no_fusion", "no_language", "lavt"].map(|variant| {
+        let case = goldens.join(format!("{variant}_tiny/case0.safetensors"));
+        let case = read_checkpoint(&case).expect("readable");
+        case["logits"].clone().try_into_vec::<f32>().expect("f32")
+    });
+    for (index, one) in logits.iter().enumerate() {
+        for other in &logits[index + 1..] {
+            let differences = one.iter().zip(other).map(|(a, b)| (a - b).abs());
+            assert!(differences.fold(0.0, f32::max) > 1e-2);
+        }
     }
 }
 
@@ -261,6 +285,7 @@ fn config_of(meta: &Value) -> NetworkConfig {
             depths: [number(&meta["msb_depth"][0]), number(&meta["msb_depth"][1])],
             heads: [number(&meta["msb_heads"][0]), number(&meta["msb_heads"][1])],
             mlp_ratio: meta["msb_mlp_ratio"].as_f64().expect("number"),
+            language_guidance: true,
         }),
         decoder_hidden: embed_dim * 4,
         cross_scale: CrossScale::Upstream,
@@ -336,7 +361,7 @@ fn compare(
             .fold(0.0f32, |largest, (a, b)| largest.max((a - b).abs()));
         compared += 1;
         // A NaN must fail too.
-        if !(difference <= tolerance) {
+        if difference.is_nan() || difference > tolerance {
             failures.push(format!("{name}: off by {difference:e} at scale {largest}"));
         }
     }

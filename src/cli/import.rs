@@ -19,7 +19,7 @@ use crate::weights::{Manifest, WeightsError};
 pub(super) struct Import {
     /// checkpoint.pth (with "model" and "bert_model", or a plain state dict) or .safetensors file.
     checkpoint: PathBuf,
-    /// Preset (lgce-swin-b, rrsis-small) or JSON file with a network configuration.
+    /// Preset (rrsis-small, lgce-swin-b, lavt-swin-t, ...) or JSON file with a network configuration.
     #[arg(long, value_name = "PRESET|FILE")]
     config: String,
     /// tokenizer.json of the language encoder.

@@ -18,6 +18,7 @@ pub mod lgce;
 mod mlp;
 mod model;
 mod norm;
+mod preset;
 pub mod pwam;
 pub mod swin;
 mod trace;
