@@ -90,6 +90,12 @@ pub enum DeviceError {
         /// Why not.
         reason: String,
     },
+    /// CUDA was asked for and cannot be used.
+    #[error("CUDA cannot be used: {reason}. Choose the device \"gpu\" or \"cpu\" instead.")]
+    NoCuda {
+        /// Why not.
+        reason: String,
+    },
     /// The device failed in the middle of the work.
     #[error("The {device} failed while {action}: {reason}")]
     Failed {
