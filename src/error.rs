@@ -27,6 +27,10 @@ pub enum Error {
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]
     Dataset(#[from] crate::dataset::DatasetError),
+    /// A training run cannot start, continue or go on.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Training(#[from] crate::training::TrainingError),
     /// The configuration of the network makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
