@@ -27,6 +27,10 @@ pub enum Error {
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]
     Dataset(#[from] crate::dataset::DatasetError),
+    /// A training run cannot start, continue or go on.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Training(#[from] crate::training::TrainingError),
     /// The configuration of the network makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -87,6 +91,12 @@ pub enum DeviceError {
     /// A GPU was asked for and there is none to be had.
     #[error("No GPU can be used: {reason}. Choose the device \"cpu\" instead.")]
     NoGpu {
+        /// Why not.
+        reason: String,
+    },
+    /// CUDA was asked for and cannot be used.
+    #[error("CUDA cannot be used: {reason}. Choose the device \"gpu\" or \"cpu\" instead.")]
+    NoCuda {
         /// Why not.
         reason: String,
     },

@@ -9,6 +9,7 @@ mod evaluate;
 mod import;
 mod segment;
 mod table;
+mod train;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Turn a PyTorch checkpoint into a model directory.
     Import(import::Import),
+    /// Train a network on a data set in the RefSegRS layout, by the paper's recipe.
+    Train(Box<train::Train>),
     /// Make a data set in the RefSegRS layout.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -56,6 +59,7 @@ impl Command {
             Self::Segment(command) => command.run(),
             Self::Evaluate(command) => command.run(),
             Self::Import(command) => command.run(),
+            Self::Train(command) => command.run(),
             Self::Dataset(command) => command.run(),
         }
     }

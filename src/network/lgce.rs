@@ -10,10 +10,11 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::config::{CrossScale, LgceConfig, NetworkConfig};
+use super::differentiable::gelu;
 use super::mlp::Mlp;
 use super::model::LanguageFeatures;
 use super::swin::TokenMap;

@@ -14,6 +14,7 @@
 pub mod bert;
 pub mod config;
 pub mod decoder;
+mod differentiable;
 pub mod lgce;
 mod mlp;
 mod model;
