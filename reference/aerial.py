@@ -5,7 +5,6 @@ Expects `{train,val}/<source>/<scene>.{jpg,png,json}`; the JSON's `annotated` li
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import random
@@ -14,27 +13,32 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
-from expressions import LABELS, draw
+from augment import IGNORE, Cutout, paste_vehicles, photometric
+from expressions import ATTRIBUTES, LABELS, draw
 
-IGNORE = 255
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 #: how often a concept is the subject of a crop
-SUBJECTS = {"building": 0.23, "vegetation": 0.15, "water": 0.14, "road": 0.19, "car": 0.18, "vehicle": 0.04,
-            "bare land": 0.04, "bus": 0.02, "van": 0.01}
+SUBJECTS = {"building": 0.20, "vegetation": 0.13, "water": 0.12, "road": 0.16, "car": 0.12, "vehicle": 0.03,
+            "bare land": 0.05, "bus": 0.03, "van": 0.02, "light-duty vehicle": 0.02, "heavy-duty vehicle": 0.02,
+            "building with tin roof": 0.03, "building with concrete roof": 0.03, "building with clay tile roof": 0.01,
+            "light-coloured car": 0.02, "dark car": 0.01}
+#: share of the crops that get vehicles of other scenes pasted in
+PASTED = 0.14
 #: (mean, low, high) of the logarithm of a crop's scale over that of whole-image inference: drone vehicles also smaller,
 #: satellite roads also larger, as they are in images of other sensors
 SCALE = {"kitais": (-0.2, -0.9, 0.5), "dubai": (0.1, -0.6, 1.1)}
 #: concepts that are certainly absent from every scene of a source
 NEVER = {
-    "urbantree": ["airplane", "stadium", "storage tank", "runway"],
-    "fair_models": ["airplane", "ship", "storage tank", "runway", "stadium"],
-    "fair_hist": ["airplane", "storage tank", "runway", "stadium"],
-    "kitais": ["airplane", "ship", "storage tank", "runway", "water", "bare land"],
-    "dubai": [],
+    "urbantree": ["airplane", "stadium", "storage tank", "runway", "snow", "wind turbine", "harbor"],
+    "fair_models": ["airplane", "ship", "storage tank", "runway", "stadium", "snow", "wind turbine", "baseball field", "tennis court", "train"],
+    "fair_hist": ["airplane", "storage tank", "runway", "stadium", "snow", "wind turbine", "baseball field", "tennis court", "train"],
+    "kitais": ["airplane", "ship", "storage tank", "runway", "water", "bare land", "snow", "wind turbine", "baseball field", "harbor"],
+    "dubai": ["snow", "wind turbine"],
 }
 
 
@@ -47,22 +51,48 @@ class Scene:
     annotated: list[str]
     points: dict[str, np.ndarray]  # concept -> some (x, y) inside it
     pixels: dict[str, int]
+    attributes: dict[str, Image.Image]  # concept -> 1 has it, 0 has not, 255 unknown
+    palette: tuple[np.ndarray, np.ndarray]  # mean and standard deviation of the colours, in 0..1
 
     @property
     def concepts(self) -> list[str]:
         """Concepts whose every pixel is labelled here."""
         out = [c for c in self.annotated if c in LABELS]
-        return out + ["vehicle"] if "car" in out else out
+        return out + ["vehicle", "light-duty vehicle", "heavy-duty vehicle"] if "car" in out else out
 
+
+def attribute_maps(label: np.ndarray, instances: list[dict]) -> dict[str, Image.Image]:
+    """Maps of the attributes that at least one object of the scene is known to have or not to have."""
+    maps = {}
+    for concept, (category, key, value) in ATTRIBUTES.items():
+        known = [i for i in instances if i["class"] == category and key in i.get("attributes", {})]
+        if not known:
+            continue
+        category_pixels = np.isin(label, LABELS[category])
+        image = Image.new("L", label.shape[::-1], IGNORE)
+        pen = ImageDraw.Draw(image)
+        for i in known:
+            fill = int(i["attributes"][key] == value)
+            if "polygon" in i:
+                pen.polygon([tuple(p) for p in i["polygon"]], fill=fill)
+            else:
+                pen.rectangle(i["bbox"], fill=fill)
+        out = np.where(category_pixels, np.asarray(image), 0).astype(np.uint8)
+        out[label == IGNORE] = IGNORE
+        maps[concept] = Image.fromarray(out)
+    return maps
 
 def load_scene(path: Path, rng: np.random.Generator) -> Scene:
     image = Image.open(path).convert("RGB")
     label = Image.open(path.with_suffix(".png"))
     image.load(), label.load()
-    scene = Scene(path.stem, path.parent.name, image, label, json.loads(path.with_suffix(".json").read_text())["annotated"], {}, {})
+    meta = json.loads(path.with_suffix(".json").read_text())
     array = np.asarray(label)
-    for concept in scene.concepts:
-        y, x = np.nonzero(np.isin(array, LABELS[concept]))
+    small = np.asarray(image.resize((64, 64), Image.BILINEAR), np.float32).reshape(-1, 3) / 255
+    scene = Scene(path.stem, path.parent.name, image, label, meta["annotated"], {}, {},
+                  attribute_maps(array, meta["instances"]), (small.mean(0), small.std(0) + 0.02))
+    for concept in scene.concepts + list(scene.attributes):
+        y, x = np.nonzero(np.asarray(scene.attributes[concept]) == 1 if concept in ATTRIBUTES else np.isin(array, LABELS[concept]))
         if len(y) >= 30:
             pick = rng.choice(len(y), min(200, len(y)), replace=False)
             scene.points[concept] = np.stack([x[pick], y[pick]], 1)
@@ -75,9 +105,14 @@ def load_split(root: Path, split: str, sources: list[str] | None = None) -> list
     return [load_scene(p, rng) for p in sorted((root / split).glob("*/*.jpg")) if not sources or p.parent.name in sources]
 
 
-def normalise(image: Image.Image | np.ndarray) -> Tensor:
-    x = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-    return (x - MEAN) / STD
+def normalise(pixels: Tensor) -> Tensor:
+    """8-bit RGB (..., 3, H, W) -> what the network reads."""
+    return (pixels.float() / 255 - MEAN.to(pixels.device)) / STD.to(pixels.device)
+
+
+def tensor(image: Image.Image) -> Tensor:
+    """-> 8-bit RGB (3, H, W)."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def target(label: np.ndarray, concept: str) -> np.ndarray:
@@ -87,40 +122,34 @@ def target(label: np.ndarray, concept: str) -> np.ndarray:
     return out
 
 
-def photometric(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Colour, contrast, haze, sharpness and compression: breaks the link between a camera and its classes."""
-    if rng.random() < 0.25:
-        n = image.size[0]
-        m = int(n / rng.uniform(1.3, 2.6))
-        image = image.resize((m, m), Image.BILINEAR).resize((n, n), Image.BILINEAR)
-    elif rng.random() < 0.2:
-        image = image.filter(ImageFilter.UnsharpMask(rng.uniform(0.7, 2), rng.randint(40, 130), 2))
-    if rng.random() < 0.15:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=rng.randint(25, 80))
-        image = Image.open(buffer)
-    x = np.asarray(image, np.float32) / 255
-    if rng.random() < 0.85:
-        x = x ** rng.uniform(0.65, 1.5)
-        mean = x.mean((0, 1))
-        x = (x - mean) * rng.uniform(0.6, 1.4) + mean * rng.uniform(0.75, 1.25)
-        grey = x.mean(2, keepdims=True)
-        x = grey + (x - grey) * rng.uniform(0.4, 1.5)
-        x = x * np.array([rng.uniform(0.87, 1.15) for _ in range(3)], np.float32)
-        if rng.random() < 0.15:  # haze
-            x = x + (rng.uniform(0.6, 0.9) - x) * rng.uniform(0.05, 0.3)
-    if rng.random() < 0.2:
-        noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(x.shape, np.float32)
-        x = x + noise * rng.uniform(0.005, 0.04)
-    return Image.fromarray((np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8))
+def cutouts(scenes: list[Scene], folder: Path) -> list[Cutout]:
+    """Vehicles with a traced outline, whole, at least 20 pixels long."""
+    found = []
+    for scene in scenes:
+        if scene.source != "kitais":
+            continue
+        label = np.asarray(scene.label)
+        for i in json.loads((folder / scene.source / f"{scene.name}.json").read_text())["instances"]:
+            attributes = i.get("attributes", {})
+            if attributes.get("truncated") or attributes.get("mask_method") != "grabcut" or i["class"] not in LABELS:
+                continue
+            x0, y0, x1, y1 = (round(v) for v in i["bbox"])
+            mask = np.isin(label[y0:y1, x0:x1], LABELS[i["class"]])
+            if max(mask.shape) >= 20 and mask.mean() > 0.3:
+                found.append(Cutout(i["class"], scene.image.crop((x0, y0, x1, y1)), Image.fromarray(mask.astype(np.uint8) * 255)))
+    return found
 
 
 class CropSampler:
     """Batches of crops, each with `per_image` expressions; deterministic from its `random.Random`."""
 
-    def __init__(self, scenes: list[Scene], rng: random.Random, full_size: int, per_image: int = 2):
-        self.rng, self.full_size, self.per_image = rng, full_size, per_image
+    def __init__(self, scenes: list[Scene], rng: random.Random, full_size: int, per_image: int = 2, vehicles: list[Cutout] = ()):
+        self.rng, self.full_size, self.per_image, self.scenes = rng, full_size, per_image, scenes
+        # As many buses and vans as cars.
+        kinds = {k: [v for v in vehicles if v.concept == k] for k in ("car", "van", "bus")}
+        self.vehicles = [v for k, of_kind in kinds.items() for v in (of_kind if k == "car" else of_kind * 3)]
         self.by_concept = {c: [s for s in scenes if c in s.points] for c in SUBJECTS}
+        self.subjects = {c: share for c, share in SUBJECTS.items() if self.by_concept[c]}
         self.sources = {c: sorted({s.source for s in v}) for c, v in self.by_concept.items()}
 
     def scene(self, concept: str) -> Scene:
@@ -147,42 +176,98 @@ class CropSampler:
             x0, y0 = (int(min(n - b, max(0, p - rng.random() * b))) for n, b, p in ((w, bw, at[0]), (h, bh, at[1])))
         return x0, y0, x0 + bw, y0 + bh
 
-    def second(self, scene: Scene, label: np.ndarray, first: str) -> str:
+    def other(self, scene: Scene, label: np.ndarray, asked: list[str]) -> str:
         """Another class of the crop, one that is annotated but not in it, or one that is certainly absent."""
         rng = self.rng
-        others = [c for c in scene.concepts if c != first]
-        present = [c for c in others if np.isin(label, LABELS[c]).any()]
+        others = [c for c in scene.concepts + list(scene.attributes) if c not in asked]
+        present = [c for c in others if np.isin(label, LABELS[ATTRIBUTES[c][0] if c in ATTRIBUTES else c]).any()]
         absent = [c for c in others if c not in present]
-        never = NEVER.get(scene.source, [])
-        roll = rng.random()
-        if present and roll < 0.6:
-            return rng.choice(present)
-        if absent and (not never or roll < 0.8):
-            return rng.choice(absent)
-        if never and roll > 0.5:
-            return rng.choice(never)
-        return rng.choice(present) if present else first
+        never = [c for c in NEVER.get(scene.source, []) if c not in asked]
+        for choice, odds in ((present, 0.5), (absent, 0.75), (never, 0.35)):
+            if choice and rng.random() < odds:
+                return rng.choice(choice)
+        # Another wording of what was asked already.
+        return rng.choice(present or asked)
+
+    def pasted(self, scene: Scene, image: Image.Image, label: np.ndarray) -> tuple[Image.Image, list[str], list[np.ndarray]]:
+        """Vehicles of other scenes in this one: what else may stand in it is ignored where nobody labelled it."""
+        rng = self.rng
+        image, placed, names = paste_vehicles(image, self.vehicles, rng)
+        known = "car" in scene.annotated
+        # Satellite scenes show a vehicle as a speck: ground there counts as ground.
+        free = scene.source == "dubai"
+        concepts, targets = [], []
+        wanted = ["car", "vehicle", "bus", "van", "light-duty vehicle", "red car", "blue car", "yellow car", "green car"]
+        weights = [5, 2, 2, 1, 1, 1.5, 1.5, 0.7, 0.7]
+        while len(concepts) < self.per_image:
+            concept = rng.choices(wanted, weights)[0]
+            kinds = {"vehicle": ("car", "van", "bus", "truck"), "light-duty vehicle": ("car", "van")}.get(concept, (concept.split()[-1],))
+            colour = concept.split()[0] if concept.endswith(" car") and concept != "car" else None
+            hit = [i for i, n in enumerate(names) if n.split()[-1] in kinds and (colour is None or n.startswith(colour))]
+            if concept in concepts or (not hit and rng.random() < 0.7):
+                if len(names) == 0 or rng.random() < 0.1:
+                    break
+                continue
+            # Real cars of the scene have a colour, too, that nobody labelled.
+            base = target(label, concept) if known and not colour else np.where(
+                np.isin(label, LABELS["vehicle"]) if known else (label == IGNORE), IGNORE, 0).astype(np.uint8)
+            out = base if known or free else np.full_like(label, IGNORE)
+            out = out.copy()
+            out[(placed == 254) & (out == IGNORE) & (label != IGNORE)] = 0
+            out[placed < 254] = 0
+            out[np.isin(placed, hit)] = 1
+            concepts.append(concept)
+            targets.append(out)
+        while len(concepts) < self.per_image:
+            concepts.append(concepts[-1] if concepts else "airplane")
+            targets.append(targets[-1] if targets else np.zeros_like(label))
+        return image, concepts, targets
 
     def crop(self, size: int) -> tuple[Image.Image, list[str], list[np.ndarray]]:
         rng = self.rng
-        concept = rng.choices(list(SUBJECTS), list(SUBJECTS.values()))[0]
+        concept = rng.choices(list(self.subjects), list(self.subjects.values()))[0]
         scene = self.scene(concept)
         box = self.box(scene, size, rng.choice(scene.points[concept]) if rng.random() < 0.9 else None)
-        image = scene.image.resize((size, size), Image.BILINEAR, box=box)
-        label = scene.label.resize((size, size), Image.NEAREST, box=box)
-        for turn in (Image.FLIP_LEFT_RIGHT, Image.FLIP_TOP_BOTTOM, Image.TRANSPOSE):
-            if rng.random() < 0.5:
-                image, label = image.transpose(turn), label.transpose(turn)
-        array = np.asarray(label)
-        concepts = [concept] + [self.second(scene, array, concept) for _ in range(self.per_image - 1)]
-        return photometric(image, rng), [draw(c, rng) for c in concepts], [target(array, c) for c in concepts]
+        turns = [t for t in (Image.FLIP_LEFT_RIGHT, Image.FLIP_TOP_BOTTOM, Image.TRANSPOSE) if rng.random() < 0.5]
+
+        def cut(whole: Image.Image, filter=Image.NEAREST) -> Image.Image:
+            part = whole.resize((size, size), filter, box=box)
+            for turn in turns:
+                part = part.transpose(turn)
+            return part
+
+        image, label = cut(scene.image, Image.BILINEAR), np.asarray(cut(scene.label))
+        if self.vehicles and rng.random() < PASTED:
+            image, concepts, targets = self.pasted(scene, image, label)
+        else:
+            concepts = [concept]
+            while len(concepts) < self.per_image:
+                concepts.append(self.other(scene, label, concepts))
+            targets = [np.asarray(cut(scene.attributes[c])) if c in scene.attributes else target(label, c) for c in concepts]
+        palette = rng.choice(self.scenes).palette
+        return photometric(image, rng, palette), [draw(c, rng) for c in concepts], targets
 
     def batch(self, images: int, size: int) -> tuple[Tensor, list[str], Tensor]:
-        """-> images (B, 3, S, S), B * per_image expressions (image-major) and their targets (B * per_image, S, S)."""
+        """-> 8-bit RGB (B, 3, S, S), B * per_image expressions (image-major) and their targets (B * per_image, S, S)."""
         crops = [self.crop(size) for _ in range(images)]
-        pixels = torch.stack([normalise(c[0]) for c in crops])
+        pixels = torch.from_numpy(np.stack([np.asarray(c[0]) for c in crops])).permute(0, 3, 1, 2)
         targets = torch.from_numpy(np.stack([t for c in crops for t in c[2]]))
-        return pixels.contiguous(memory_format=torch.channels_last), [e for c in crops for e in c[1]], targets
+        return pixels, [e for c in crops for e in c[1]], targets
+
+
+class Batches(IterableDataset):
+    """Endless batches of a sampler; in worker processes each draws its own."""
+
+    def __init__(self, sampler: CropSampler, images: int, size: int, seed: int):
+        self.sampler, self.images, self.size, self.seed = sampler, images, size, seed
+
+    def __iter__(self):
+        worker = get_worker_info()
+        if worker is not None:
+            torch.set_num_threads(1)
+            self.sampler.rng.seed(1000 * self.seed + worker.id)
+        while True:
+            yield self.sampler.batch(self.images, self.size)
 
 
 @dataclass
@@ -191,6 +276,15 @@ class Pair:
     concept: str
     expression: str
     mask: np.ndarray  # 0 / 1 / 255, the scene's own size
+
+
+def absent_pairs(scenes: list[Scene], limit: int) -> list[Pair]:
+    """Targets that are certainly absent: labelled classes without a pixel, and what a source never shows; evenly spaced."""
+    pairs = []
+    for s in scenes:
+        known = [c for c in s.concepts if not np.isin(np.asarray(s.label), LABELS[c]).any()]
+        pairs += [Pair(s, c, c, target(np.asarray(s.label), c)) for c in known + NEVER.get(s.source, [])[:1]]
+    return [pairs[round(i * (len(pairs) - 1) / (limit - 1))] for i in range(limit)]
 
 
 def validation_pairs(scenes: list[Scene], concepts: list[str], per_concept: int | None = None) -> list[Pair]:

@@ -14,8 +14,19 @@ from rrsis_twin.bert import Bert
 #: concept -> label indices of the aerial collection (see `classes.json`)
 LABELS: dict[str, tuple[int, ...]] = {
     "building": (1,), "car": (2,), "van": (3,), "truck": (4,), "bus": (5,), "vehicle": (2, 3, 4, 5, 6),
+    "light-duty vehicle": (2, 3), "heavy-duty vehicle": (4, 5, 6),
     "road": (9,), "vegetation": (11,), "water": (12,), "bare land": (13,),
 }
+#: concept told by an attribute of single objects -> its category, the attribute's name and value
+ATTRIBUTES: dict[str, tuple[str, str, str]] = {
+    "building with tin roof": ("building", "roof_material", "tin"),
+    "building with concrete roof": ("building", "roof_material", "concrete"),
+    "building with clay tile roof": ("building", "roof_material", "clay tiles"),
+    "light-coloured car": ("car", "tone", "light"),
+    "dark car": ("car", "tone", "dark"),
+}
+#: colours of vehicles that augmentation paints
+COLOURS = ["red", "blue", "yellow", "green"]
 #: concept -> wordings; the first is the canonical one, which is drawn most often
 WORDS: dict[str, list[str]] = {
     "building": ["building", "buildings", "house", "houses", "roof", "roofs", "rooftop", "rooftops", "homes", "built structures"],
@@ -23,7 +34,15 @@ WORDS: dict[str, list[str]] = {
     "van": ["van", "vans", "minibus", "minivan"],
     "truck": ["truck", "trucks", "lorry"],
     "bus": ["bus", "buses", "coach", "tram"],
-    "vehicle": ["vehicle", "vehicles", "motor vehicles", "cars and buses"],
+    "vehicle": ["vehicle", "vehicles", "motor vehicles", "cars and buses", "traffic"],
+    "light-duty vehicle": ["light-duty vehicle", "light-duty vehicles", "light vehicle", "small vehicle"],
+    "heavy-duty vehicle": ["heavy-duty vehicle", "heavy-duty vehicles", "heavy vehicle", "large vehicle"],
+    "building with tin roof": ["building with tin roof", "buildings with tin roofs", "tin roof", "tin-roofed house", "metal sheet roof"],
+    "building with concrete roof": ["building with concrete roof", "buildings with concrete roofs", "concrete roof", "flat concrete roof"],
+    "building with clay tile roof": ["building with clay tile roof", "clay tile roof", "tiled roof", "houses with tiled roofs"],
+    "light-coloured car": ["light-coloured car", "light-colored cars", "white car", "white cars", "light car"],
+    "dark car": ["dark car", "dark cars", "black car", "black cars", "dark-coloured car"],
+    **{f"{c} car": [f"{c} car", f"{c} cars", f"{c} automobile"] for c in COLOURS},
     "road": ["road", "roads", "street", "streets", "roadway", "highway", "paved road", "lane"],
     "vegetation": ["vegetation", "greenery", "trees and grass", "plants", "green areas", "green space", "trees and bushes"],
     "water": ["water", "water body", "lake", "river", "sea", "pond", "ocean", "body of water"],
@@ -33,6 +52,12 @@ WORDS: dict[str, list[str]] = {
     "storage tank": ["storage tank", "storage tanks", "oil tank"],
     "stadium": ["stadium", "football stadium"],
     "runway": ["runway", "airport runway"],
+    "snow": ["snow", "snow cover", "ice"],
+    "wind turbine": ["wind turbine", "wind turbines"],
+    "baseball field": ["baseball field", "baseball diamond"],
+    "tennis court": ["tennis court", "tennis courts"],
+    "train": ["train", "railway train"],
+    "harbor": ["harbor", "dock", "port"],
 }
 PREFIXES = ["the ", "all the ", "all ", "every "]
 
@@ -51,13 +76,25 @@ def all_expressions() -> list[str]:
 class TextFeatures:
     """Last hidden states of a frozen BERT, computed once an expression and kept in memory."""
 
-    def __init__(self, bert: Bert, tokenizer: str | Path, max_tokens: int, device: str = "cpu"):
-        self.bert = bert.eval()
-        self.tokenizer = Tokenizer.from_file(str(tokenizer))
-        self.tokenizer.enable_truncation(max_tokens)
-        self.tokenizer.enable_padding(length=max_tokens)
-        self.device = device
+    def __init__(self, bert: Bert | None, tokenizer: str | Path | None, max_tokens: int, device: str = "cpu"):
+        """Without an encoder and a tokenizer only what `load` brings is known."""
+        self.bert = bert
+        if tokenizer is not None:
+            self.tokenizer = Tokenizer.from_file(str(tokenizer))
+            self.tokenizer.enable_truncation(max_tokens)
+            self.tokenizer.enable_padding(length=max_tokens)
+        self.max_tokens, self.device = max_tokens, device
         self.known: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def save(self, path: Path) -> None:
+        """Every expression's features without the padding, in half precision (padding is masked wherever it is read)."""
+        torch.save({e: h[: int(m.sum())].half().cpu().clone() for e, (h, m) in self.known.items()}, path)
+
+    def load(self, path: Path) -> None:
+        for e, h in torch.load(path, weights_only=True).items():
+            hidden, mask = torch.zeros(self.max_tokens, h.shape[1]), torch.zeros(self.max_tokens, dtype=torch.long)
+            hidden[: len(h)], mask[: len(h)] = h.float(), 1
+            self.known[e] = (hidden.to(self.device), mask.to(self.device))
 
     @torch.no_grad()
     def add(self, expressions: list[str]) -> None:

@@ -27,6 +27,10 @@ pub enum Error {
     #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]
     Dataset(#[from] crate::dataset::DatasetError),
+    /// A training run cannot start, continue or go on.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Training(#[from] crate::training::TrainingError),
     /// The configuration of the network makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -67,7 +71,7 @@ pub enum ConfigError {
         /// What was asked for.
         name: String,
         /// What exists.
-        known: &'static str,
+        known: String,
     },
     /// A file with settings that is not JSON of the expected form.
     #[error("The settings in {path} cannot be used: {reason}.")]
@@ -95,6 +99,12 @@ pub enum DeviceError {
     /// A GPU was asked for and there is none to be had.
     #[error("No GPU can be used: {reason}. Choose the device \"cpu\" instead.")]
     NoGpu {
+        /// Why not.
+        reason: String,
+    },
+    /// CUDA was asked for and cannot be used.
+    #[error("CUDA cannot be used: {reason}. Choose the device \"gpu\" or \"cpu\" instead.")]
+    NoCuda {
         /// Why not.
         reason: String,
     },

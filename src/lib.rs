@@ -20,6 +20,8 @@ pub mod cli;
 pub mod dataset;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;
+#[cfg(not(target_family = "wasm"))]
+pub mod training;
 #[cfg(target_family = "wasm")]
 pub mod web;
 

@@ -156,7 +156,12 @@ impl Evaluation {
         Ok(())
     }
 
-    /// The scores so far.
+    /// The scores over all samples so far.
+    pub fn scores(&self) -> &Scores {
+        &self.all.scores
+    }
+
+    /// The scores so far, with all tables.
     pub fn report(&self) -> Report {
         let rows = |table: &BTreeMap<String, Group>| {
             table

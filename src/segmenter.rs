@@ -79,6 +79,25 @@ impl Segmenter {
         })
     }
 
+    /// A segmenter from parts that are in memory already, on `device`.
+    ///
+    /// `manifest` says how an image becomes their input; its files are not looked at.
+    pub fn assemble(
+        manifest: Manifest,
+        device: ComputeDevice,
+        tokenizer: ExpressionTokenizer,
+        text: Bert,
+        vision: LgceNetwork,
+    ) -> Self {
+        Self {
+            manifest,
+            device,
+            tokenizer: Some(tokenizer),
+            text: Some(text),
+            vision: Some(vision),
+        }
+    }
+
     /// Opens a model directory with everything in it.
     ///
     /// # Errors

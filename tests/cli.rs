@@ -234,11 +234,15 @@ fn evaluate_prints_a_table_and_writes_the_scores() {
         "0.000001",
         "--json",
         "scores/val.json",
+        "--markdown",
+        "scores/val.md",
     ];
     let output = rrsis(path, &arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let table = text(&output.stdout);
     assert!(table.starts_with("| expression"), "{table}");
+    let written = fs::read_to_string(path.join("scores/val.md")).unwrap();
+    assert_eq!(written, table);
     assert!(table.contains("| ship"), "{table}");
 
     let scores: serde_json::Value =
@@ -256,11 +260,49 @@ fn evaluate_prints_a_table_and_writes_the_scores() {
         scores["no_target"],
         serde_json::json!({"n": 1, "empty_rate": 0.0})
     );
-    assert_eq!(scores["by"]["expression"]["road"]["n"], 1);
+    let by = &scores["by"];
+    assert_eq!(by["expression"]["road"]["n"], 1);
+    // Kind and category are read off the expressions: "ship" is in no vocabulary.
+    assert_eq!(
+        (&by["kind"]["category"]["n"], &by["kind"]["other"]["n"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(by["category"]["building"]["miou"], 0.5);
+    assert_eq!(by["foreground"]["20-50 %"]["n"], 2);
+    assert!(
+        by["source"].is_null(),
+        "nothing tells where the samples come from"
+    );
     assert_eq!(
         (&scores["model"], &scores["split"]),
         (&"thin".into(), &"val".into())
     );
+
+    // With the wrong half ignored, the other half is right.
+    fs::create_dir(path.join("data/ignored")).unwrap();
+    let mut other = Mask::empty(90, 70);
+    other.data[45 * 70..].fill(1);
+    for id in ["1", "2"] {
+        let file = path.join(format!("data/ignored/{id}.png"));
+        fs::write(file, other.to_png().unwrap()).unwrap();
+    }
+    fs::write(
+        path.join("data/provenance.json"),
+        r#"{"samples": {"1": {"scene": "s", "source": "drone", "kind": "attribute", "category": "roof", "absent": false}}}"#,
+    )
+    .unwrap();
+    let read = || -> serde_json::Value {
+        serde_json::from_slice(&fs::read(path.join("scores/val.json")).unwrap()).unwrap()
+    };
+    assert!(rrsis(path, &arguments).status.success());
+    let scores = read();
+    assert_eq!(scores["miou"], 1.0);
+    assert_eq!(scores["by"]["source"]["drone"]["n"], 1);
+    assert_eq!(scores["by"]["kind"]["attribute"]["n"], 1);
+    assert_eq!(scores["by"]["category"]["roof"]["n"], 1);
+    let counting: Vec<&str> = arguments.into_iter().chain(["--count-ignored"]).collect();
+    assert!(rrsis(path, &counting).status.success());
+    assert_eq!(read()["miou"], 0.5);
 
     let output = rrsis(
         path,
@@ -288,4 +330,40 @@ fn dataset_unified_says_what_is_missing() {
     );
     assert_refused(folder.path(), &output, &["classes.json"]);
     assert!(!folder.path().join("set").exists());
+}
+
+#[test]
+fn synthetic_scenes_become_triplets_and_figures() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let run = |arguments: &str| {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let output = rrsis(path, &arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    run("dataset synthetic --out tiles --count 3 --seed 1 --size 260 200 --gsd 0.4");
+    let made = run(
+        "dataset refsegrs --tiles tiles --out set --tile-size 260 200 --crop 200 --stride 60 --size 128",
+    );
+    assert!(
+        made.contains("train: ") && made.contains("test: "),
+        "{made}"
+    );
+    let counted = run("dataset stats set --out figures");
+    assert!(counted.contains("| train |"), "{counted}");
+    for figure in ["foreground.svg", "expressions.svg", "words.svg"] {
+        let svg = fs::read_to_string(path.join("figures").join(figure)).unwrap();
+        assert!(
+            svg.contains("</svg>") && svg.matches("<rect").count() > 3,
+            "{figure}"
+        );
+    }
+    // Tiles of the paper's size are expected where no other is named.
+    let output = rrsis(
+        path,
+        &["dataset", "refsegrs", "--tiles", "tiles", "--out", "other"],
+    );
+    assert_refused(path, &output, &["260 x 200", "5616 x 3744"]);
+    assert!(!path.join("other").exists());
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -93,3 +96,11 @@ class Bert(nn.Module):
         for layer in self.encoder.layer:
             x = layer(x, bias)
         return x
+
+
+def load_minilm(c: BertConfig, folder: Path) -> Bert:
+    """The published encoder in `folder`/model.safetensors, without its pooler."""
+    bert = Bert(c)
+    tensors = load_file(folder / "model.safetensors")
+    bert.load_state_dict({k: v for k, v in tensors.items() if "pooler" not in k and "position_ids" not in k})
+    return bert.eval()

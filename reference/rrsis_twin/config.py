@@ -25,6 +25,8 @@ class LgceConfig:
     depths: list[int] = field(default_factory=lambda: [1, 3])
     heads: list[int] = field(default_factory=lambda: [8, 16])
     mlp_ratio: float = 2.0
+    #: False: a learned token instead of the sentence (the ablation without language guidance)
+    language_guidance: bool = True
 
 
 @dataclass
@@ -35,9 +37,10 @@ class RrsisConfig:
     window: int = 8
     mlp_ratio: float = 4.0
     bert: BertConfig = field(default_factory=BertConfig)
-    lgce: LgceConfig = field(default_factory=LgceConfig)
+    #: None: the LAVT baseline
+    lgce: LgceConfig | None = field(default_factory=LgceConfig)
     decoder_hidden: int = 64
-    #: "paper" (Eq. 4-5) or "upstream" (what the public code computes)
+    #: "paper" (Eq. 4-5), "upstream" (what the public code computes) or "none" (the ablation)
     cross_scale: str = "paper"
     max_tokens: int = 20
     image_size: int = 512
@@ -49,8 +52,8 @@ class RrsisConfig:
 
     @classmethod
     def from_dict(cls, d: dict) -> RrsisConfig:
-        d = dict(d)
-        return cls(**(d | {"bert": BertConfig(**d.get("bert", {})), "lgce": LgceConfig(**d.get("lgce", {}))}))
+        lgce = d.get("lgce", {})
+        return cls(**(d | {"bert": BertConfig(**d.get("bert", {})), "lgce": None if lgce is None else LgceConfig(**lgce)}))
 
     @classmethod
     def load(cls, path: str | Path) -> RrsisConfig:

@@ -19,14 +19,19 @@ class Decoder(nn.Module):
         super().__init__()
         d1, d2, d3, d4 = c.dims
         hidden, lang = c.decoder_hidden, c.bert.hidden_size
-        self.masked_mean = c.cross_scale == "paper"
+        self.masked_mean = c.cross_scale != "upstream"
         for level, d_in in ((4, d4 + d3), (3, hidden + d2), (2, hidden + d1)):
             for n, channels in ((1, d_in), (2, hidden)):
                 self.add_module(f"conv{n}_{level}", nn.Conv2d(channels, hidden, 3, padding=1, bias=False))
                 self.add_module(f"bn{n}_{level}", nn.BatchNorm2d(hidden))
         self.conv1_1 = nn.Conv2d(hidden, 2, 1)
-        self.lg_layer3, self.lg_layer4 = nn.Linear(lang, d3), nn.Linear(lang, d4)
-        self.msb1 = Lgce(c)
+        self.msb1 = None
+        if c.lgce is not None:
+            self.msb1, self.guided = Lgce(c), c.lgce.language_guidance
+            if self.guided:
+                self.lg_layer3, self.lg_layer4 = nn.Linear(lang, d3), nn.Linear(lang, d4)
+            else:
+                self.token3, self.token4 = (nn.Parameter(0.02 * torch.randn(d)) for d in (d3, d4))
 
     def level(self, x: Tensor, skip: Tensor, level: int) -> Tensor:
         x = torch.cat([upsample(x, skip.shape[2:]), skip], 1)
@@ -43,7 +48,12 @@ class Decoder(nn.Module):
             mean = (lang * m).sum(1) / m.sum(1)
         else:
             mean = lang.mean(1)
-        v3, v4 = self.msb1(v3, v4, self.lg_layer3(mean).to(v3.dtype), self.lg_layer4(mean).to(v4.dtype))
+        if self.msb1 is not None:
+            if self.guided:
+                token3, token4 = self.lg_layer3(mean), self.lg_layer4(mean)
+            else:
+                token3, token4 = (t.expand(len(v3), -1) for t in (self.token3, self.token4))
+            v3, v4 = self.msb1(v3, v4, token3.to(v3.dtype), token4.to(v4.dtype))
         x = self.level(v4, v3, 4)
         x = self.level(x, v2, 3)
         x = self.level(x, v1, 2)

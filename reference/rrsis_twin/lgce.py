@@ -93,6 +93,9 @@ class CrossScale(nn.Module):
             nn.Sequential(*(Block(dim, heads, c.lgce.mlp_ratio) for _ in range(depth)))
             for dim, heads, depth in zip((h, l), c.lgce.heads, c.lgce.depths, strict=True)
         )
+        self.fusion = None
+        if c.cross_scale == "none":
+            return
         self.projs = nn.ModuleList([token_projection(h, l), token_projection(l, h)])
         self.fusion = nn.ModuleList(
             nn.Sequential(CrossAttentionBlock(dim, heads, not self.paper)) for dim, heads in ((l, heads_l), (h, heads_h))
@@ -102,6 +105,8 @@ class CrossScale(nn.Module):
 
     def forward(self, x_h: Tensor, x_l: Tensor) -> tuple[Tensor, Tensor]:
         x_h, x_l = self.blocks[0](x_h), self.blocks[1](x_l)
+        if self.fusion is None:
+            return x_h, x_l
         to_l = self.fusion[0](torch.cat([self.projs[0](x_h[:, :1]), x_l[:, 1:]], 1))
         to_h = self.fusion[1](torch.cat([self.projs[1](x_l[:, :1]), x_h[:, 1:]], 1))
         if self.paper:

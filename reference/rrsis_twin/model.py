@@ -53,7 +53,8 @@ class Rrsis(nn.Module):
         """The published layout; `args` carries the configuration and how it was trained."""
         return {
             "model": {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()},
-            "bert_model": {k: v.detach().cpu().clone() for k, v in self.bert_model.state_dict().items()},
+            # Absent where training went on stored features of a frozen encoder.
+            "bert_model": {k: v.detach().cpu().clone() for k, v in self.bert_model.state_dict().items()} if self.bert_model else {},
             "epoch": epoch,
             "args": {"config": self.config.to_dict()} | args,
         }

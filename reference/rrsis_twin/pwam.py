@@ -25,10 +25,10 @@ class PointwiseConv(nn.Module):
 
 
 class TokenInstanceNorm(nn.Module):
-    """InstanceNorm without affine over the positions of (B, HW, C), in fp32; also at evaluation."""
+    """InstanceNorm without affine over the positions of (B, HW, C), in fp32 or better; also at evaluation."""
 
     def forward(self, x: Tensor, eps: float = 1e-5) -> Tensor:
-        y = x.float()
+        y = x if x.dtype == torch.float64 else x.float()
         var, mean = torch.var_mean(y, dim=1, keepdim=True, correction=0)
         return ((y - mean) * torch.rsqrt(var + eps)).to(x.dtype)
 

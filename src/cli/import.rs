@@ -21,7 +21,7 @@ const WORDPIECE: &[u8] = include_bytes!("../../models/rrsis-small/tokenizer.json
 pub(super) struct Import {
     /// checkpoint.pth (with "model" and "bert_model", or a plain state dict) or .safetensors file.
     checkpoint: PathBuf,
-    /// Preset or JSON file with a network configuration.
+    /// Preset (rrsis-small, lgce-swin-b, lavt-swin-t, ...) or JSON file with a network configuration.
     #[arg(long, value_name = "PRESET|FILE")]
     config: String,
     /// Take the language encoder from this file (a BERT state dict or .safetensors) instead of

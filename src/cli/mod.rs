@@ -11,6 +11,7 @@ mod import;
 mod inspect;
 mod segment;
 mod table;
+mod train;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Count a network's parameters, multiply-accumulates and FLOPs, block by block.
     Complexity(complexity::ComplexityCommand),
+    /// Train a network on a data set in the RefSegRS layout, by the paper's recipe.
+    Train(Box<train::Train>),
     /// Make a data set in the RefSegRS layout.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -64,6 +67,7 @@ impl Command {
             Self::Import(command) => command.run(),
             Self::Inspect(command) => command.run(),
             Self::Complexity(command) => command.run(),
+            Self::Train(command) => command.run(),
             Self::Dataset(command) => command.run(),
         }
     }

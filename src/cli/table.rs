@@ -2,12 +2,34 @@
 
 use crate::metrics::{PRECISION_THRESHOLDS, Report, ScoreReport};
 
-/// All scores in percent: a row over all samples, then the rows of each table of the report.
+/// All scores in percent: a table with a row over all samples and a row for each expression, then
+/// the report's other tables.
 pub(super) fn markdown(report: &Report) -> String {
-    let mut rows = vec![header(), row("all", &report.scores)];
-    for table in report.by.values() {
-        rows.extend(table.iter().map(|(name, scores)| row(name, scores)));
+    let all = row("all", &report.scores);
+    let rows_of = |name: &str| {
+        let table = report.by.get(name).into_iter().flatten();
+        table.map(|(name, scores)| row(name, scores))
+    };
+    let first = std::iter::once(all).chain(rows_of(EXPRESSION)).collect();
+    let mut tables = vec![table(EXPRESSION, first)];
+    for name in report.by.keys().filter(|name| *name != EXPRESSION) {
+        let mut rows: Vec<_> = rows_of(name).collect();
+        // "5-10 %" comes before "10-20 %"; names without a number stay as they are.
+        rows.sort_by(|a, b| leading_number(&a[0]).total_cmp(&leading_number(&b[0])));
+        tables.push(table(name, rows));
     }
+    tables.join("\n\n")
+}
+
+fn leading_number(name: &str) -> f64 {
+    let end = name.find(|c: char| !c.is_ascii_digit() && c != '.');
+    name[..end.unwrap_or(name.len())].parse().unwrap_or(0.0)
+}
+
+const EXPRESSION: &str = "expression";
+
+fn table(name: &str, rows: Vec<Vec<String>>) -> String {
+    let rows: Vec<Vec<String>> = std::iter::once(header(name)).chain(rows).collect();
     aligned(&rows)
 }
 
@@ -44,8 +66,8 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-fn header() -> Vec<String> {
-    let mut cells: Vec<String> = ["expression", "n", "oIoU", "mIoU"].map(String::from).into();
+fn header(name: &str) -> Vec<String> {
+    let mut cells: Vec<String> = [name, "n", "oIoU", "mIoU"].map(String::from).into();
     cells.extend(PRECISION_THRESHOLDS.map(|threshold| format!("Pr@{threshold}")));
     cells.extend(["no target", "left empty"].map(String::from));
     cells
@@ -84,7 +106,7 @@ pub(super) fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -109,7 +131,11 @@ mod tests {
         let (half, target, empty) = (mask(&[1, 0, 0, 0]), mask(&[1, 1, 0, 0]), mask(&[0; 4]));
         for (prediction, target, name) in [(&half, &target, "car"), (&empty, &empty, "bare land")] {
             evaluation
-                .add(prediction, target, &[("expression", name)])
+                .add(
+                    prediction,
+                    target,
+                    &[("expression", name), ("kind", "category")],
+                )
                 .expect("the sizes agree");
         }
         let table = markdown(&evaluation.report());
@@ -118,7 +144,11 @@ mod tests {
 | ---------- | --: | ----: | ----: | -----: | -----: | -----: | -----: | -----: | --------: | ---------: |
 | all        |   1 | 50.00 | 50.00 | 100.00 |   0.00 |   0.00 |   0.00 |   0.00 |         1 |     100.00 |
 | bare land  |   0 |     - |     - |      - |      - |      - |      - |      - |         1 |     100.00 |
-| car        |   1 | 50.00 | 50.00 | 100.00 |   0.00 |   0.00 |   0.00 |   0.00 |         0 |          - |";
+| car        |   1 | 50.00 | 50.00 | 100.00 |   0.00 |   0.00 |   0.00 |   0.00 |         0 |          - |
+
+| kind     |   n |  oIoU |  mIoU | Pr@0.5 | Pr@0.6 | Pr@0.7 | Pr@0.8 | Pr@0.9 | no target | left empty |
+| -------- | --: | ----: | ----: | -----: | -----: | -----: | -----: | -----: | --------: | ---------: |
+| category |   1 | 50.00 | 50.00 | 100.00 |   0.00 |   0.00 |   0.00 |   0.00 |         1 |     100.00 |";
         assert_eq!(table, expected);
     }
 

@@ -97,6 +97,20 @@ pub enum DatasetError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A tile of a label-map data set cannot be used.
+    #[error("{}: {problem}.", path.display())]
+    Tile {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
+    /// A synthetic scene cannot be drawn as asked.
+    #[error("The synthetic scene cannot be drawn: {problem}.")]
+    Scene {
+        /// What was asked for, and what is possible.
+        problem: String,
+    },
     /// Two things that belong together have different sizes.
     #[error(
         "{} has {} x {} pixels, but its image has {} x {}.",

@@ -1,12 +1,26 @@
 //! Data sets of image, expression and mask.
 //!
-//! [`release`] reads and writes the layout of the RefSegRS release; [`unified`] makes it from
-//! annotated scenes. Expressions come from generators over a [`scene::Scene`]: [`category`] now.
+//! [`release`] reads and writes the layout of the RefSegRS release. It is made from annotated scenes
+//! ([`scene::Scene`]): [`refsegrs`] crops them from SkyScapes-format tiles as the paper does,
+//! [`unified`] takes partly annotated ones, [`synthetic`] draws tiles. The words are in one table
+//! ([`vocabulary`]), and [`triplets`] turns a scene into expressions and masks by it.
 
-pub mod category;
+mod builder;
 mod error;
+pub mod instance;
+mod provenance;
+pub mod refsegrs;
+pub mod regions;
+pub mod relations;
 pub mod release;
 pub mod scene;
+pub mod skyscapes;
+pub mod stats;
+pub mod synthetic;
+pub mod triplets;
 pub mod unified;
+pub mod vocabulary;
 
+pub use builder::SplitSummary;
 pub use error::DatasetError;
+pub use provenance::{Provenance, SampleOrigin};

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::DatasetError;
+use super::instance::Instance;
 use crate::image::{Raster, decode, decode_dynamic};
+use crate::mask::nearest;
 
 /// Label of pixels that nobody knows.
 pub const IGNORE: u8 = 255;
@@ -39,7 +41,7 @@ pub struct Scene {
     pub image_path: PathBuf,
     /// The image.
     pub image: Raster,
-    /// The rim was cut off, so the image is not the file's any more.
+    /// It is a part of the file's image, for example because a rim was cut off.
     pub trimmed: bool,
     /// A class for each pixel of the image.
     pub labels: LabelMap,
@@ -47,12 +49,16 @@ pub struct Scene {
     pub classes: Classes,
     /// The classes that are labelled throughout.
     pub annotated: Vec<String>,
+    /// Single objects, as far as they are known.
+    pub instances: Vec<Instance>,
+    /// Metres on the ground a pixel, where that is known.
+    pub gsd_m: Option<f64>,
     /// Where the scene comes from and how it may be used.
     pub origin: Origin,
 }
 
 /// Where a scene comes from and how it may be used.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Name of the collection.
     pub source: String,
@@ -69,9 +75,23 @@ struct SceneFile {
     license: String,
     attribution: String,
     annotated: Vec<String>,
+    #[serde(default)]
+    gsd_m: Option<f64>,
+    #[serde(default)]
+    instances: Vec<Instance>,
 }
 
 impl Classes {
+    /// Classes by label.
+    pub fn new(names: impl IntoIterator<Item = (u8, String)>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
+    /// Whether a label stands for a class.
+    pub fn contains(&self, label: u8) -> bool {
+        self.0.contains_key(&label)
+    }
+
     /// Reads `classes.json`, which maps labels to names.
     ///
     /// # Errors
@@ -87,6 +107,22 @@ impl Classes {
         Ok(Self(names))
     }
 
+    /// The labels, for people: "0-13".
+    fn labels(&self) -> String {
+        let (first, last) = (self.0.keys().next(), self.0.keys().next_back());
+        match (first, last) {
+            (Some(first), Some(last)) if self.0.len() == usize::from(last - first) + 1 => {
+                format!("{first}-{last}")
+            }
+            _ => self
+                .0
+                .keys()
+                .map(u8::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+
     /// Label of a class.
     pub fn index_of(&self, name: &str) -> Option<u8> {
         let found = self.0.iter().find(|(_, class)| class.as_str() == name);
@@ -98,6 +134,28 @@ impl LabelMap {
     /// Share of ignored pixels, from 0 to 1.
     pub fn ignored_share(&self) -> f64 {
         share(self.data.iter())
+    }
+
+    /// The part of it at x, y with a width and height, which must lie inside.
+    pub fn crop(&self, part: [usize; 4]) -> Self {
+        Self {
+            width: part[2],
+            height: part[3],
+            data: cut(&self.data, self.width, 1, part),
+        }
+    }
+
+    /// The map at another size, each pixel the nearest one.
+    pub fn resize_nearest(&self, width: usize, height: usize) -> Self {
+        let columns: Vec<usize> = nearest(self.width, width).collect();
+        let data = nearest(self.height, height)
+            .flat_map(|y| columns.iter().map(move |x| self.data[y * self.width + x]))
+            .collect();
+        Self {
+            width,
+            height,
+            data,
+        }
     }
 
     /// The part that remains (x, y, width, height) when rows and columns on the rim that are mostly
@@ -121,6 +179,23 @@ impl LabelMap {
         }
         None
     }
+}
+
+/// The part of an image at x, y with a width and height, which must lie inside.
+pub(super) fn crop_image(image: &Raster, part: [usize; 4]) -> Raster {
+    Raster {
+        width: part[2],
+        height: part[3],
+        rgb: cut(&image.rgb, image.width, 3, part),
+    }
+}
+
+fn cut(data: &[u8], stride: usize, channels: usize, [x, y, width, height]: [usize; 4]) -> Vec<u8> {
+    data.chunks_exact(stride * channels)
+        .skip(y)
+        .take(height)
+        .flat_map(|row| row[x * channels..(x + width) * channels].iter().copied())
+        .collect()
 }
 
 fn share<'a>(labels: impl ExactSizeIterator<Item = &'a u8>) -> f64 {
@@ -161,6 +236,8 @@ impl Scene {
             labels,
             classes: classes.clone(),
             annotated: file.annotated,
+            instances: file.instances,
+            gsd_m: file.gsd_m,
             origin: Origin {
                 source: file.source,
                 license: file.license,
@@ -175,27 +252,21 @@ impl Scene {
         if (width, height) == (self.labels.width, self.labels.height) {
             return Some(self);
         }
-        let cut = |data: &[u8], channels: usize| -> Vec<u8> {
-            data.chunks_exact(self.labels.width * channels)
-                .skip(y)
-                .take(height)
-                .flat_map(|row| row[x * channels..(x + width) * channels].iter().copied())
-                .collect()
-        };
-        let rgb = cut(&self.image.rgb, 3);
-        let labels = cut(&self.labels.data, 1);
-        self.image = Raster { width, height, rgb };
-        self.labels = LabelMap {
-            width,
-            height,
-            data: labels,
-        };
+        self.image = crop_image(&self.image, [x, y, width, height]);
+        self.labels = self.labels.crop([x, y, width, height]);
+        for instance in &mut self.instances {
+            instance.outline.shift(-(x as f64), -(y as f64));
+        }
         self.trimmed = true;
         Some(self)
     }
 }
 
-fn read_labels(path: &Path, classes: &Classes, image: &Raster) -> Result<LabelMap, DatasetError> {
+pub(super) fn read_labels(
+    path: &Path,
+    classes: &Classes,
+    image: &Raster,
+) -> Result<LabelMap, DatasetError> {
     let bytes = fs::read(path).map_err(|source| DatasetError::reading(path, source))?;
     let labels = decode_dynamic(&bytes).map_err(|source| DatasetError::Image {
         path: path.to_owned(),
@@ -208,7 +279,7 @@ fn read_labels(path: &Path, classes: &Classes, image: &Raster) -> Result<LabelMa
     if labels.color() != ::image::ColorType::L8 {
         let found = labels.color();
         return Err(wrong(format!(
-            "a label map is 8-bit grey, but this is {found:?}"
+            "a label map is 8-bit grey with a class index a pixel, but this is {found:?}"
         )));
     }
     let (width, height) = (labels.width() as usize, labels.height() as usize);
@@ -220,11 +291,13 @@ fn read_labels(path: &Path, classes: &Classes, image: &Raster) -> Result<LabelMa
         });
     }
     let data = labels.into_luma8().into_raw();
-    let unknown = |label: &u8| *label != IGNORE && !classes.0.contains_key(label);
+    let unknown = |label: &u8| *label != IGNORE && !classes.contains(*label);
     if let Some(at) = data.iter().position(unknown) {
         let (label, x, y) = (data[at], at % width, at / width);
         return Err(wrong(format!(
-            "label {label} at column {x}, row {y} is no known class"
+            "label {label} at column {x}, row {y} is no known class; known are {}, and {IGNORE} for \
+             unknown pixels",
+            classes.labels()
         )));
     }
     Ok(LabelMap {
@@ -234,7 +307,7 @@ fn read_labels(path: &Path, classes: &Classes, image: &Raster) -> Result<LabelMa
     })
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DatasetError> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DatasetError> {
     let bytes = fs::read(path).map_err(|source| DatasetError::reading(path, source))?;
     serde_json::from_slice(&bytes).map_err(|error| DatasetError::Json {
         path: path.to_owned(),

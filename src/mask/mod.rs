@@ -80,6 +80,15 @@ impl Mask {
         self.data.iter().map(|value| u64::from(*value)).sum()
     }
 
+    /// The mask without the pixels of another one of its size.
+    pub fn without(&self, other: &Self) -> Self {
+        let data = self.data.iter().zip(&other.data);
+        Self {
+            data: data.map(|(value, taken)| value & !taken & 1).collect(),
+            ..*self
+        }
+    }
+
     /// The mask at another size by nearest neighbour, as the official pipeline resizes targets.
     pub fn resize_nearest(&self, width: usize, height: usize) -> Self {
         let columns: Vec<usize> = nearest(self.width, width).collect();
@@ -95,7 +104,7 @@ impl Mask {
 }
 
 /// Input position whose cell holds the centre of each output position.
-fn nearest(input: usize, output: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn nearest(input: usize, output: usize) -> impl Iterator<Item = usize> {
     let scale = input as f64 / output as f64;
     // Pillow adds up the steps, and where a centre falls on the edge of a cell the rounding of the
     // sum decides.

@@ -5,10 +5,11 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::config::BertConfig;
+use super::differentiable::gelu;
 use super::trace::Trace;
 
 /// Word pieces to contextual word features.

@@ -67,6 +67,10 @@ pub struct LgceConfig {
     pub heads: [usize; 2],
     /// Hidden width of the MLPs, as a multiple of their input width.
     pub mlp_ratio: f64,
+    /// Whether the token in front of the visual ones comes from the expression; without, it is a
+    /// learned one (the ablation "w/o language guidance").
+    #[serde(default = "default_language_guidance")]
+    pub language_guidance: bool,
 }
 
 /// The two forms of the cross-scale fusion (see `docs/paper.md`).
@@ -81,6 +85,10 @@ pub enum CrossScale {
     Upstream,
     /// The ablation without cross-scale fusion.
     None,
+}
+
+fn default_language_guidance() -> bool {
+    true
 }
 
 fn default_swin_mlp_ratio() -> f64 {
@@ -109,6 +117,7 @@ impl NetworkConfig {
                 depths: [1, 3],
                 heads: [8, 16],
                 mlp_ratio: 2.0,
+                language_guidance: true,
             }),
             decoder_hidden: 512,
             cross_scale: CrossScale::Paper,
@@ -128,21 +137,6 @@ impl NetworkConfig {
             decoder_hidden: 64,
             image_size: 512,
             ..Self::lgce_swin_b()
-        }
-    }
-
-    /// A configuration by its name: `lgce-swin-b` or `rrsis-small`.
-    ///
-    /// # Errors
-    /// [`ConfigError::UnknownPreset`], listing the known names.
-    pub fn preset(name: &str) -> Result<Self, ConfigError> {
-        match name {
-            "lgce-swin-b" => Ok(Self::lgce_swin_b()),
-            "rrsis-small" => Ok(Self::rrsis_small()),
-            _ => Err(ConfigError::UnknownPreset {
-                name: name.to_owned(),
-                known: "lgce-swin-b, rrsis-small",
-            }),
         }
     }
 
@@ -281,27 +275,6 @@ impl BertConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn presets_are_valid_and_survive_json() {
-        for name in ["lgce-swin-b", "rrsis-small"] {
-            let config = NetworkConfig::preset(name).expect("known preset");
-            config.validate().expect("presets are valid");
-            let json = serde_json::to_string(&config).expect("serialises");
-            assert_eq!(
-                serde_json::from_str::<NetworkConfig>(&json).expect("parses"),
-                config
-            );
-        }
-    }
-
-    #[test]
-    fn an_unknown_preset_lists_the_known_ones() {
-        let message = NetworkConfig::preset("swin-z")
-            .expect_err("not a preset")
-            .to_string();
-        assert!(message.contains("swin-z") && message.contains("rrsis-small"));
-    }
 
     #[test]
     fn impossible_sizes_are_named() {

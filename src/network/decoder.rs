@@ -4,11 +4,11 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 
 use super::config::NetworkConfig;
+use super::differentiable::batch_norm;
+pub use super::differentiable::upsample;
 use super::trace::Trace;
 
 /// Three levels of "upsample, concatenate, convolve twice", then two classes.
@@ -62,24 +62,14 @@ impl Decoder {
             let [_, _, height, width] = skip.dims();
             let input = Tensor::cat(vec![upsample(features, [height, width]), skip], 1);
             trace.record(|| format!("dec.conv1_{number}.in"), &input);
-            features = relu(level.norm1.forward(level.conv1.forward(input)));
-            features = relu(level.norm2.forward(level.conv2.forward(features)));
+            features = relu(batch_norm(&level.norm1, level.conv1.forward(input)));
+            features = relu(batch_norm(&level.norm2, level.conv2.forward(features)));
             trace.record(|| format!("dec.relu2_{number}"), &features);
         }
         let logits = self.classifier.forward(features);
         trace.record(|| "dec.logits_lowres".into(), &logits);
         logits
     }
-}
-
-/// Bilinear with aligned corners, the decoder's only way of upsampling.
-///
-/// `size`: `[height, width]`.
-pub fn upsample(features: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-    let options = InterpolateOptions::new(InterpolateMode::Bilinear)
-        .with_align_corners(true)
-        .with_output_size(size);
-    interpolate(features, options)
 }
 
 fn conv3x3(input: usize, output: usize, device: &Device) -> Conv2d {

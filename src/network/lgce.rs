@@ -8,12 +8,13 @@
 //! In the public code that exchange updates only the language tokens, which the decoder drops, so
 //! it changes nothing; [`CrossScale::Upstream`] reproduces it for its checkpoints.
 
-use burn::module::Module;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, softmax};
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::config::{CrossScale, LgceConfig, NetworkConfig};
+use super::differentiable::gelu;
 use super::mlp::Mlp;
 use super::model::LanguageFeatures;
 use super::swin::TokenMap;
@@ -22,9 +23,12 @@ use super::trace::Trace;
 /// The enhancement module.
 #[derive(Module, Debug)]
 pub struct Lgce {
-    /// Language to the width of V3, and to the width of V4.
-    language_h: Linear,
-    language_l: Linear,
+    /// Language to the width of V3, and to the width of V4; absent without language guidance.
+    language_h: Option<Linear>,
+    language_l: Option<Linear>,
+    /// What stands in for it then: `[channels]`.
+    token_h: Option<Param<Tensor<1>>>,
+    token_l: Option<Param<Tensor<1>>>,
     tl_h: Vec<TransformerLayer>,
     tl_l: Vec<TransformerLayer>,
     /// h's language token into l, and l's into h; absent without cross-scale fusion.
@@ -48,9 +52,22 @@ impl Lgce {
             (config.cross_scale != CrossScale::None)
                 .then(|| CrossScaleFusion::new(from, to, heads, config.cross_scale, device))
         };
+        let guide = |channels: usize| {
+            lgce.language_guidance
+                .then(|| LinearConfig::new(words, channels).init(device))
+        };
+        let learned = |channels: usize| {
+            let initial = Initializer::Normal {
+                mean: 0.0,
+                std: 0.02,
+            };
+            (!lgce.language_guidance).then(|| initial.init([channels], device))
+        };
         Self {
-            language_h: LinearConfig::new(words, h).init(device),
-            language_l: LinearConfig::new(words, l).init(device),
+            language_h: guide(h),
+            language_l: guide(l),
+            token_h: learned(h),
+            token_l: learned(l),
             tl_h: layers(0, h),
             tl_l: layers(1, l),
             h_to_l: fusion(h, l, lgce.heads[1]),
@@ -72,8 +89,8 @@ impl Lgce {
             CrossScale::Upstream => language.mean_over_positions(),
             CrossScale::Paper | CrossScale::None => language.mean_over_words(),
         };
-        let h = self.language_h.forward(sentence.clone());
-        let l = self.language_l.forward(sentence);
+        let h = first_token(&self.language_h, &self.token_h, &sentence);
+        let l = first_token(&self.language_l, &self.token_l, &sentence);
         trace.record(|| "lgce.lg3".into(), &h.clone().squeeze_dim::<2>(1));
         trace.record(|| "lgce.lg4".into(), &l.clone().squeeze_dim::<2>(1));
 
@@ -119,6 +136,24 @@ impl Lgce {
             ..v4
         };
         (v3, v4)
+    }
+}
+
+/// What stands in front of the visual tokens: the sentence (`[batch, 1, hidden]`) at their width, or
+/// the learned token. `[batch, 1, channels]`.
+fn first_token(
+    guide: &Option<Linear>,
+    learned: &Option<Param<Tensor<1>>>,
+    sentence: &Tensor<3>,
+) -> Tensor<3> {
+    let [batch, _, _] = sentence.dims();
+    match (guide, learned) {
+        (Some(guide), _) => guide.forward(sentence.clone()),
+        (None, Some(token)) => token
+            .val()
+            .unsqueeze_dims::<3>(&[0, 0])
+            .repeat_dim(0, batch),
+        (None, None) => unreachable!("the module is built with one of them"),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
+
+use super::differentiable::gelu;
 
 /// Linear, exact GELU, linear.
 #[derive(Module, Debug)]

@@ -14,10 +14,12 @@
 pub mod bert;
 pub mod config;
 pub mod decoder;
+mod differentiable;
 pub mod lgce;
 mod mlp;
 mod model;
 mod norm;
+mod preset;
 pub mod pwam;
 pub mod swin;
 mod trace;

@@ -3,9 +3,10 @@
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::{gelu, relu, softmax, tanh};
+use burn::tensor::activation::{relu, softmax, tanh};
 use burn::tensor::{Device, Tensor};
 
+use super::differentiable::gelu;
 use super::model::LanguageFeatures;
 use super::norm::instance_norm;
 use super::trace::Trace;

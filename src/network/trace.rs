@@ -36,7 +36,11 @@ impl Trace {
         tensor: &Tensor<D>,
     ) {
         if let Some(tensors) = &mut self.tensors {
-            tensors.insert(name(), tensor.to_data());
+            // A copy, because cubecl-wgpu 0.11 uses the memory of what was read back for the next
+            // read (tracel-ai/cubecl#901).
+            let data = tensor.to_data();
+            let copy: Vec<f32> = data.iter::<f32>().collect();
+            tensors.insert(name(), TensorData::new(copy, data.shape()));
         }
     }
 }

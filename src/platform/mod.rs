@@ -26,6 +26,8 @@ pub enum DeviceChoice {
     Cpu,
     /// The GPU, or an error.
     Gpu,
+    /// An NVIDIA GPU through CUDA, or an error.
+    Cuda,
 }
 
 /// An opened device.
@@ -33,7 +35,7 @@ pub enum DeviceChoice {
 pub struct ComputeDevice {
     /// Burn's handle.
     pub device: Device,
-    /// "cpu" or "gpu".
+    /// "cpu", "gpu" or "cuda".
     pub name: &'static str,
     /// Why [`DeviceChoice::Auto`] did not take the GPU.
     pub fallback: Option<String>,
@@ -43,10 +45,19 @@ impl ComputeDevice {
     /// Opens the device that `choice` asks for.
     ///
     /// # Errors
-    /// [`DeviceError::NoGpu`] where the GPU was asked for and cannot be used.
+    /// [`DeviceError::NoGpu`] or [`DeviceError::NoCuda`] where that device was asked for and cannot
+    /// be used.
     pub async fn open(choice: DeviceChoice) -> Result<Self, DeviceError> {
         let fallback = match choice {
             DeviceChoice::Cpu => None,
+            DeviceChoice::Cuda => {
+                let device = open_cuda().map_err(|reason| DeviceError::NoCuda { reason })?;
+                return Ok(Self {
+                    device,
+                    name: "cuda",
+                    fallback: None,
+                });
+            }
             DeviceChoice::Auto | DeviceChoice::Gpu => match open_gpu().await {
                 Ok(device) => {
                     return Ok(Self {
@@ -81,4 +92,21 @@ async fn open_gpu() -> Result<Device, String> {
 #[cfg(not(feature = "gpu"))]
 async fn open_gpu() -> Result<Device, String> {
     Err("this build has no GPU support (cargo feature \"gpu\")".to_owned())
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda() -> Result<Device, String> {
+    // The CUDA runtime panics where there is no driver or no card.
+    std::panic::catch_unwind(|| {
+        let device = Device::cuda(burn::tensor::DeviceIndex::Default);
+        let one = burn::tensor::Tensor::<1>::ones([1], &device);
+        one.try_into_data().map(|_| device)
+    })
+    .map_err(|_| "no driver or no device was found".to_owned())?
+    .map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda() -> Result<Device, String> {
+    Err("this build has no CUDA support (cargo feature \"cuda\")".to_owned())
 }

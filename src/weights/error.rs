@@ -72,29 +72,9 @@ pub enum WeightsError {
         /// What the reader says.
         reason: String,
     },
-    /// Parameters and network do not fit; everything that disagrees, at once.
-    #[error(
-        "The parameters of {what} do not fit the network:{}{}{}{}{}{advice}",
-        list("missing", missing),
-        list("unexpected", unexpected),
-        list("of another shape", mismatched),
-        list("without finite values", not_finite),
-        if advice.is_empty() { "" } else { "\n" }
-    )]
-    Parameters {
-        /// Which file or checkpoint.
-        what: String,
-        /// The network needs them; name and shape.
-        missing: Vec<String>,
-        /// The network has no place for them; name and shape.
-        unexpected: Vec<String>,
-        /// Name, shape found, shape needed.
-        mismatched: Vec<String>,
-        /// Name, shape, how many values are NaN or infinite.
-        not_finite: Vec<String>,
-        /// What to do, in sentences; may be empty.
-        advice: String,
-    },
+    /// Parameters and network do not fit.
+    #[error(transparent)]
+    Parameters(Box<ParametersError>),
     /// A folder without a model in it.
     #[error(
         "{path} is no model directory: {reason}. A model directory has a manifest.json and the files it names; `rrsis import` makes one."
@@ -123,6 +103,31 @@ pub enum WeightsError {
         /// What the reader says.
         reason: String,
     },
+}
+
+/// What disagrees between parameters and a network: everything, at once.
+#[derive(Debug, Default, Error)]
+#[error(
+    "The parameters of {what} do not fit the network:{}{}{}{}{}{advice}",
+    list("missing", missing),
+    list("unexpected", unexpected),
+    list("of another shape", mismatched),
+    list("without finite values", not_finite),
+    if advice.is_empty() { "" } else { "\n" }
+)]
+pub struct ParametersError {
+    /// Which file or checkpoint.
+    pub what: String,
+    /// The network needs them; name and shape.
+    pub missing: Vec<String>,
+    /// The network has no place for them; name and shape.
+    pub unexpected: Vec<String>,
+    /// Name, shape found, shape needed.
+    pub mismatched: Vec<String>,
+    /// Name, shape, how many values are NaN or infinite.
+    pub not_finite: Vec<String>,
+    /// What to do, in sentences; may be empty.
+    pub advice: String,
 }
 
 fn list(title: &str, names: &[String]) -> String {

@@ -18,5 +18,5 @@ pub mod import;
 #[cfg(not(target_family = "wasm"))]
 pub mod inspect;
 
-pub use error::WeightsError;
+pub use error::{ParametersError, WeightsError};
 pub use manifest::{Manifest, ModelFile, Part};

@@ -5,10 +5,10 @@ use burn::tensor::{DType, TensorData};
 use burn_store::burn_pack::{Bytes, Reader, Tensor as PackTensor, Writer};
 use burn_store::{ModuleSnapshot, bridge};
 
-use super::WeightsError;
 use super::quantization::{
     self, Quantization, dequantize, four_bit, group_axis, quantize, scale_axis,
 };
+use super::{ParametersError, WeightsError};
 
 /// Suffix of the entry that holds the scales of a quantised parameter.
 const SCALE_SUFFIX: &str = ".scale";
@@ -291,7 +291,7 @@ pub fn apply<M: Module>(
     if result.errors.is_empty() && result.missing.is_empty() && result.unused.is_empty() {
         return Ok(());
     }
-    Err(WeightsError::Parameters {
+    let error = ParametersError {
         what: what.to_owned(),
         missing: result
             .missing
@@ -306,7 +306,8 @@ pub fn apply<M: Module>(
             .collect(),
         not_finite: Vec::new(),
         advice: String::new(),
-    })
+    };
+    Err(WeightsError::Parameters(Box::new(error)))
 }
 
 fn unreadable(file: &str, reason: impl ToString) -> WeightsError {

@@ -3,6 +3,7 @@
 //! ```text
 //! images/<id>.{tif,png,jpg}
 //! masks/<id>.{tif,png}             0 and 1, or 0 and 255
+//! ignored/<id>.png                 not in the release: pixels that may belong to the target or not
 //! output_phrase_<split>.txt        lines "<id> <expression>"
 //! ```
 
@@ -16,6 +17,8 @@ pub use writer::{ImageSource, ReleaseWriter};
 const IMAGES: &str = "images";
 /// Folder of the masks.
 const MASKS: &str = "masks";
+/// Folder of the pixels in question, where there are any.
+const IGNORED: &str = "ignored";
 /// Before the split in the name of an expression file, and after it.
 const PHRASES: (&str, &str) = ("output_phrase_", ".txt");
 

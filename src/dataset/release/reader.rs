@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{IMAGES, MASKS, PHRASES, name_problem, phrase_file};
+use super::{IGNORED, IMAGES, MASKS, PHRASES, name_problem, phrase_file};
 use crate::dataset::DatasetError;
 use crate::image::{self, Raster};
 use crate::mask::Mask;
@@ -35,6 +35,8 @@ pub struct Triplet {
     pub image: PathBuf,
     /// File of the mask.
     pub mask: PathBuf,
+    /// File of the pixels that count neither as target nor as background, where there is one.
+    pub ignored: Option<PathBuf>,
 }
 
 impl Split {
@@ -63,10 +65,17 @@ impl Split {
         let lines = parse(&file)?;
         let images = Folder::list(root.join(IMAGES), "image", &IMAGE_EXTENSIONS)?;
         let masks = Folder::list(root.join(MASKS), "mask", &MASK_EXTENSIONS)?;
+        let ignored = root.join(IGNORED);
+        let ignored = if ignored.is_dir() {
+            Some(Folder::list(ignored, "mask of ignored pixels", &["png"])?)
+        } else {
+            None
+        };
         let triplets = lines
             .into_iter()
             .map(|line| {
                 Ok(Triplet {
+                    ignored: ignored.as_ref().and_then(|folder| folder.path_of(&line.id)),
                     image: images.find(&line, &file)?,
                     mask: masks.find(&line, &file)?,
                     id: line.id,
@@ -82,6 +91,14 @@ impl Split {
             name: split.to_owned(),
             triplets,
         })
+    }
+
+    /// The splits that a data set has.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`].
+    pub fn names(root: &Path) -> Result<Vec<String>, DatasetError> {
+        known_splits(root)
     }
 
     /// Keeps `count` samples, spread evenly over the split.
@@ -125,19 +142,31 @@ impl Triplet {
     /// # Errors
     /// [`DatasetError::Io`], [`DatasetError::Mask`], [`DatasetError::Size`].
     pub fn read_mask(&self, image: &Raster) -> Result<Mask, DatasetError> {
-        let bytes =
-            fs::read(&self.mask).map_err(|source| DatasetError::reading(&self.mask, source))?;
-        let mask = Mask::decode(&bytes, &self.mask.display().to_string())?;
-        let (found, size) = ((mask.width, mask.height), (image.width, image.height));
-        if found == size {
-            Ok(mask)
-        } else {
-            Err(DatasetError::Size {
-                path: self.mask.clone(),
-                found,
-                image: size,
-            })
-        }
+        read_mask(&self.mask, image)
+    }
+
+    /// Reads the pixels that count neither as target nor as background.
+    ///
+    /// # Errors
+    /// As [`Self::read_mask`].
+    pub fn read_ignored(&self, image: &Raster) -> Result<Option<Mask>, DatasetError> {
+        let read = |path: &PathBuf| read_mask(path, image);
+        self.ignored.as_ref().map(read).transpose()
+    }
+}
+
+fn read_mask(path: &Path, image: &Raster) -> Result<Mask, DatasetError> {
+    let bytes = fs::read(path).map_err(|source| DatasetError::reading(path, source))?;
+    let mask = Mask::decode(&bytes, &path.display().to_string())?;
+    let (found, size) = ((mask.width, mask.height), (image.width, image.height));
+    if found == size {
+        Ok(mask)
+    } else {
+        Err(DatasetError::Size {
+            path: path.to_owned(),
+            found,
+            image: size,
+        })
     }
 }
 
@@ -203,22 +232,25 @@ impl Folder {
     }
 
     fn find(&self, line: &Line, file: &Path) -> Result<PathBuf, DatasetError> {
+        self.path_of(&line.id).ok_or_else(|| DatasetError::NoFile {
+            file: file.to_owned(),
+            line: line.number,
+            what: self.what,
+            id: line.id.clone(),
+            expected: format!(
+                "{} with one of the extensions {}",
+                self.path.join(&line.id).display(),
+                self.extensions.join(", ")
+            ),
+        })
+    }
+
+    fn path_of(&self, id: &str) -> Option<PathBuf> {
         self.extensions
             .iter()
-            .map(|extension| format!("{}.{extension}", line.id))
+            .map(|extension| format!("{id}.{extension}"))
             .find(|name| self.names.contains(std::ffi::OsStr::new(name)))
             .map(|name| self.path.join(name))
-            .ok_or_else(|| DatasetError::NoFile {
-                file: file.to_owned(),
-                line: line.number,
-                what: self.what,
-                id: line.id.clone(),
-                expected: format!(
-                    "{} with one of the extensions {}",
-                    self.path.join(&line.id).display(),
-                    self.extensions.join(", ")
-                ),
-            })
     }
 }
 

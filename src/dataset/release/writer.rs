@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{IMAGES, MASKS, name_problem, phrase_file};
+use super::{IGNORED, IMAGES, MASKS, name_problem, phrase_file};
 use crate::dataset::DatasetError;
 use crate::files::PartialDirectory;
 use crate::mask::Mask;
@@ -121,6 +121,29 @@ impl ReleaseWriter {
         phrases.push_str(&format!("{id} {expression}\n"));
         self.ids.insert(id.to_owned());
         Ok(())
+    }
+
+    /// Adds a sample with pixels that count neither as target nor as background.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_ignoring(
+        &mut self,
+        split: &str,
+        id: &str,
+        expression: &str,
+        image: &mut ImageSource,
+        mask: &Mask,
+        ignored: &Mask,
+    ) -> Result<(), DatasetError> {
+        self.add(split, id, expression, image, mask)?;
+        if ignored.foreground() == 0 {
+            return Ok(());
+        }
+        let folder = self.directory.path().join(IGNORED);
+        fs::create_dir_all(&folder).map_err(|source| DatasetError::writing(&folder, source))?;
+        let path = folder.join(format!("{id}.png"));
+        fs::write(&path, ignored.to_png()?).map_err(|source| DatasetError::writing(&path, source))
     }
 
     /// Adds a file beside the layout, for example where the scenes come from.

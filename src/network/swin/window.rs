@@ -179,7 +179,7 @@ impl WindowAttention {
             .permute([2, 0, 3, 1, 4]);
         let part = |index: usize| {
             qkv.clone()
-                .slice([index..index + 1])
+                .narrow(0, index, 1)
                 .reshape([count, self.heads, area, head_dim])
         };
         let query = part(0) * (head_dim as f64).powf(-0.5);
@@ -255,7 +255,7 @@ mod tests {
         let grid = WindowGrid::new(4, 4, 2, 0);
         let windows = grid.partition(numbered(4, 4, &device));
         let first: Vec<f32> = windows
-            .slice([0..1])
+            .narrow(0, 0, 1)
             .into_data()
             .try_to_vec()
             .expect("f32 tensor");

@@ -16,7 +16,7 @@ use burn_store::burn_pack::Tensor as PackTensor;
 
 pub use self::checkpoint::{read_checkpoint, read_language_encoder};
 use self::names::{is_dead, upstream_name};
-use super::{WeightsError, shard};
+use super::{ParametersError, WeightsError, shard};
 use crate::network::{Bert, LgceNetwork, NetworkConfig};
 
 /// Both halves of a network with the parameters of a checkpoint.
@@ -53,7 +53,7 @@ pub fn import(
         .into_iter()
         .partition(|(name, _)| is_dead(name, config));
     if !(disagreement.is_empty() && unexpected.is_empty()) {
-        return Err(WeightsError::Parameters {
+        let error = ParametersError {
             what: what.to_owned(),
             missing: disagreement.missing,
             unexpected: unexpected
@@ -63,7 +63,8 @@ pub fn import(
             mismatched: disagreement.mismatched,
             not_finite: disagreement.not_finite,
             advice,
-        });
+        };
+        return Err(WeightsError::Parameters(Box::new(error)));
     }
     shard::apply(&mut text, text_parameters, what)?;
     shard::apply(&mut vision, vision_parameters, what)?;

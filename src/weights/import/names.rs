@@ -78,6 +78,9 @@ const NAMES: &[(&str, &str)] = &[
     // Cross-scale enhancement: index 0 is the finer scale (h), 1 the coarser (l).
     (r"^lgce\.language_h\.", "model.classifier.lg_layer3."),
     (r"^lgce\.language_l\.", "model.classifier.lg_layer4."),
+    // Only here and in the twin; the public code has no such parameter.
+    (r"^lgce\.token_h$", "model.classifier.token3"),
+    (r"^lgce\.token_l$", "model.classifier.token4"),
     (
         r"^lgce\.tl_h\.(\d+)\.(qkv|proj)\.",
         "model.classifier.msb1.msb.blocks.0.$1.attn.$2.",

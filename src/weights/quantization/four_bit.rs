@@ -169,10 +169,13 @@ mod tests {
             let shape = [70, 44];
             let values = wave(70 * 44);
             let packed = quantize(&values, shape, axis);
-            assert_eq!(packed.codes.len(), code_shape(shape).iter().product());
+            assert_eq!(
+                packed.codes.len(),
+                code_shape(shape).iter().product::<usize>()
+            );
             assert_eq!(
                 packed.scales.len(),
-                scale_shape(shape, axis).iter().product()
+                scale_shape(shape, axis).iter().product::<usize>()
             );
             let back = dequantize(&packed.codes, &packed.scales, shape, axis);
             assert_eq!(back.len(), values.len());
