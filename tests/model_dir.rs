@@ -96,11 +96,17 @@ fn a_written_model_segments_at_the_images_own_size() {
 }
 
 #[test]
-fn eight_and_sixteen_bits_stay_close_to_full_precision() {
+fn fewer_bits_stay_close_to_full_precision() {
     let config = thin();
     let network = untrained(&config);
     let image = gradient(64, 64);
-    let margins = [Quantization::F32, Quantization::F16, Quantization::Q8].map(|quantization| {
+    let levels = [
+        Quantization::F32,
+        Quantization::F16,
+        Quantization::Q8,
+        Quantization::Q4,
+    ];
+    let margins = levels.map(|quantization| {
         let dir = tempfile::tempdir().expect("temporary directory");
         write(&network, &config, quantization, dir.path());
         segment(dir.path(), &image, &SegmentOptions::default())
@@ -116,7 +122,7 @@ fn eight_and_sixteen_bits_stay_close_to_full_precision() {
     };
     let largest = spread(&margins[0]);
     assert!(largest > 0.0);
-    for (margin, share) in [(&margins[1], 0.02), (&margins[2], 0.15)] {
+    for (margin, share) in [(&margins[1], 0.02), (&margins[2], 0.15), (&margins[3], 0.5)] {
         let off = margin
             .iter()
             .zip(&margins[0])
