@@ -19,6 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from augment import IGNORE, Cutout, paste_vehicles, photometric
 from expressions import ATTRIBUTES, LABELS, draw
+from triplets import TripletSampler, TripletScene, reworded
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -143,8 +144,10 @@ def cutouts(scenes: list[Scene], folder: Path) -> list[Cutout]:
 class CropSampler:
     """Batches of crops, each with `per_image` expressions; deterministic from its `random.Random`."""
 
-    def __init__(self, scenes: list[Scene], rng: random.Random, full_size: int, per_image: int = 2, vehicles: list[Cutout] = ()):
-        self.rng, self.full_size, self.per_image, self.scenes = rng, full_size, per_image, scenes
+    def __init__(self, scenes: list[Scene], rng: random.Random, full_size: int, per_image: int = 2, vehicles: list[Cutout] = (),
+                 triplets: list[tuple[TripletSampler, float]] = ()):
+        """`triplets`: samplers of triplets and their shares of the crops; the rest are crops of labelled scenes."""
+        self.rng, self.full_size, self.per_image, self.scenes, self.triplets = rng, full_size, per_image, scenes, triplets
         # As many buses and vans as cars.
         kinds = {k: [v for v in vehicles if v.concept == k] for k in ("car", "van", "bus")}
         self.vehicles = [v for k, of_kind in kinds.items() for v in (of_kind if k == "car" else of_kind * 3)]
@@ -224,11 +227,16 @@ class CropSampler:
         return image, concepts, targets
 
     def crop(self, size: int) -> tuple[Image.Image, list[str], list[np.ndarray]]:
-        rng = self.rng
-        concept = rng.choices(list(self.subjects), list(self.subjects.values()))[0]
-        scene = self.scene(concept)
-        box = self.box(scene, size, rng.choice(scene.points[concept]) if rng.random() < 0.9 else None)
-        turns = [t for t in (Image.FLIP_LEFT_RIGHT, Image.FLIP_TOP_BOTTOM, Image.TRANSPOSE) if rng.random() < 0.5]
+        chance = self.rng.random()
+        for sampler, share in self.triplets:
+            if chance < share:
+                return self.crop_of_triplets(sampler, size)
+            chance -= share
+        return self.crop_of_classes(size)
+
+    def cutter(self, box: tuple[int, int, int, int], size: int):
+        """The same window, scaled and turned, out of images and maps."""
+        turns = [t for t in (Image.FLIP_LEFT_RIGHT, Image.FLIP_TOP_BOTTOM, Image.TRANSPOSE) if self.rng.random() < 0.5]
 
         def cut(whole: Image.Image, filter=Image.NEAREST) -> Image.Image:
             part = whole.resize((size, size), filter, box=box)
@@ -236,6 +244,22 @@ class CropSampler:
                 part = part.transpose(turn)
             return part
 
+        return cut
+
+    def crop_of_triplets(self, sampler: TripletSampler, size: int) -> tuple[Image.Image, list[str], list[np.ndarray]]:
+        rng = self.rng
+        scene, asked = sampler.draw(self.per_image, rng)
+        points = asked[0].points
+        cut = self.cutter(self.box(scene, size, rng.choice(points) if len(points) and rng.random() < 0.9 else None), size)
+        image = photometric(cut(scene.image, Image.BILINEAR), rng, rng.choice(self.scenes).palette)
+        return image, [reworded(t.expression, rng) for t in asked], [np.asarray(cut(t.target())) for t in asked]
+
+    def crop_of_classes(self, size: int) -> tuple[Image.Image, list[str], list[np.ndarray]]:
+        rng = self.rng
+        concept = rng.choices(list(self.subjects), list(self.subjects.values()))[0]
+        scene = self.scene(concept)
+        box = self.box(scene, size, rng.choice(scene.points[concept]) if rng.random() < 0.9 else None)
+        cut = self.cutter(box, size)
         image, label = cut(scene.image, Image.BILINEAR), np.asarray(cut(scene.label))
         if self.vehicles and rng.random() < PASTED:
             image, concepts, targets = self.pasted(scene, image, label)
@@ -296,6 +320,17 @@ def validation_pairs(scenes: list[Scene], concepts: list[str], per_concept: int 
             having = [having[round(i * (len(having) - 1) / (per_concept - 1))] for i in range(per_concept)]
         pairs += [Pair(s, concept, concept, target(np.asarray(s.label), concept)) for s in having]
     return pairs
+
+
+def triplet_pairs(scenes: list[TripletScene], limit: int) -> tuple[list[Pair], list[Pair]]:
+    """Present and absent targets, `limit` of them and a third as many; evenly spaced. The concept is the kind."""
+    pairs = [Pair(s, t.kind, t.expression, np.asarray(t.target())) for s in scenes for t in s.triplets]
+
+    def spread(of: list[Pair], count: int) -> list[Pair]:
+        return [of[round(i * (len(of) - 1) / (count - 1))] for i in range(count)] if len(of) > count else of
+
+    present = [p for p in pairs if (p.mask == 1).any()]
+    return spread(present, limit), spread([p for p in pairs if not (p.mask == 1).any()], limit // 3)
 
 
 def iou(predicted: np.ndarray, mask: np.ndarray) -> tuple[int, int]:

@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from aerial import Batches, CropSampler, Pair, absent_pairs, cutouts, iou, load_split, normalise, tensor, validation_pairs
+from aerial import Batches, CropSampler, Pair, absent_pairs, cutouts, iou, load_split, normalise, tensor, triplet_pairs, validation_pairs
 from augment import IGNORE
 from expressions import TextFeatures, all_expressions
 from rrsis_twin import Rrsis, RrsisConfig
 from rrsis_twin.bert import load_minilm
 from rrsis_twin.decoder import upsample
+from triplets import TripletSampler, load_triplets
 
 VALIDATED = ["building", "vegetation", "water", "road", "car"]
 
@@ -56,6 +57,8 @@ def options() -> argparse.Namespace:
     p.add_argument("--validate-minutes", type=float, default=11)
     p.add_argument("--save-minutes", type=float, default=5)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--triplets", action="append", default=[], metavar="DIR=SHARE",
+                   help="data set in the RefSegRS layout and its share of the crops; `best` is chosen on the first one's val split")
     p.add_argument("--init", type=Path, help="checkpoint to start from (weights only)")
     return p.parse_args()
 
@@ -144,9 +147,14 @@ def main() -> None:
         print(f"resumed at step {step}, {elapsed_before / 60:.1f} min, best {best:.4f}", flush=True)
 
     scenes = load_split(o.data, "train")
-    sampler = CropSampler(scenes, rng, net.config.image_size, o.per_image, cutouts(scenes, o.data / "train"))
-    held_out = load_split(o.data, "val")
-    pairs, absent = validation_pairs(held_out, VALIDATED, 14), absent_pairs(held_out, 30)
+    folders = [(Path(folder), float(share)) for folder, share in (t.rsplit("=", 1) for t in o.triplets)]
+    triplets = [(TripletSampler(load_triplets(folder, "train")), share) for folder, share in folders]
+    sampler = CropSampler(scenes, rng, net.config.image_size, o.per_image, cutouts(scenes, o.data / "train"), triplets)
+    if folders:
+        pairs, absent = triplet_pairs(load_triplets(folders[0][0], "val"), 120)
+    else:
+        held_out = load_split(o.data, "val")
+        pairs, absent = validation_pairs(held_out, VALIDATED, 14), absent_pairs(held_out, 30)
     print(f"{sum(p.numel() for p in net.model.parameters()) / 1e6:.2f} M trainable parameters, {device}, "
           f"{len(pairs)} validation pairs, ready after {time.monotonic() - started:.0f} s", flush=True)
 
