@@ -9,14 +9,17 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::error::{DeviceError, Error, Result};
 use crate::expression::{ExpressionTokenizer, TokenizedExpression};
-use crate::image::Raster;
-use crate::mask::{MarginMap, Mask};
+use crate::image::{Raster, Tile, TileGrid};
+use crate::mask::{MarginMap, Mask, Stitch};
 use crate::network::{Bert, LanguageFeatures, LgceNetwork, Trace};
 use crate::platform::{ComputeDevice, DeviceChoice, now_ms};
 use crate::weights::{Manifest, Part, WeightsError, shard};
 
 /// Coarsest and finest side that an image may be resized to for the network.
 const RESOLUTIONS: std::ops::RangeInclusive<usize> = 64..=1024;
+
+/// Fewest pixels of a tile's side: less shows the network nothing.
+const SMALLEST_TILE: usize = 64;
 
 /// An image encoder and a language encoder on a device, and what they need around them.
 #[derive(Debug)]
@@ -33,8 +36,24 @@ pub struct Segmenter {
 pub struct SegmentOptions {
     /// A pixel is foreground where its probability exceeds this; between 0 and 1.
     pub threshold: Option<f32>,
-    /// Side that the image is resized to for the network: a multiple of 32 from 64 to 1024.
+    /// Side that the image (or a tile) is resized to for the network: a multiple of 32 from 64 to
+    /// 1024.
     pub resolution: Option<usize>,
+    /// Whether a large image goes through the network in parts.
+    pub tiling: Tiling,
+}
+
+/// How an image is divided for the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tiling {
+    /// Whole up to twice the model's input size; beyond, tiles of one and a half times that size,
+    /// which is about the scale of the scenes that the model was trained on.
+    #[default]
+    Auto,
+    /// Whole, whatever its size, as the paper does it: small things in a large image get lost.
+    Whole,
+    /// Tiles of so many pixels a side, from 64 on.
+    Side(usize),
 }
 
 /// A mask and how it came about.
@@ -199,32 +218,40 @@ impl Segmenter {
         expression: &str,
         options: &SegmentOptions,
     ) -> Result<Segmentation> {
+        let mut job = self.begin(image, expression, options)?;
+        while job.step().await? {}
+        Ok(job.finish())
+    }
+
+    /// The same in steps, a tile each, so that a caller can report progress and stop in between.
+    ///
+    /// # Errors
+    /// As [`Self::segment`].
+    pub fn begin<'a>(
+        &'a self,
+        image: &'a Raster,
+        expression: &str,
+        options: &SegmentOptions,
+    ) -> Result<Job<'a>> {
         let side = self.resolution(options.resolution)?;
         let threshold = self.threshold(options.threshold)?;
+        let grid = self.grid(image, options.tiling)?;
         let tokens = self.tokenizer()?.encode(expression, self.max_tokens())?;
-
         let start = now_ms();
-        let input = &self.manifest.input;
-        let pixels = image
-            .resize_exact(side, side)
-            .normalised_chw(input.mean, input.std);
-        let preprocessed = now_ms();
         let language = self.encode_text(&tokens)?;
-        let encoded = now_ms();
-        let margin = self.run_vision(pixels, side, &language).await?;
-        let computed = now_ms();
-        let mask = margin.upsample_to_mask(image.width, image.height, threshold);
-        let finished = now_ms();
-
-        Ok(Segmentation {
-            mask,
-            margin,
+        Ok(Job {
+            segmenter: self,
+            image,
+            side,
+            threshold,
+            grid,
+            language,
             truncated: tokens.truncated,
+            done: 0,
+            margin: Margin::Nothing,
             timings: Timings {
-                preprocess_ms: preprocessed - start,
-                text_ms: encoded - preprocessed,
-                vision_ms: computed - encoded,
-                postprocess_ms: finished - computed,
+                text_ms: now_ms() - start,
+                ..Timings::default()
             },
         })
     }
@@ -317,6 +344,23 @@ impl Segmenter {
         }
     }
 
+    fn grid(&self, image: &Raster, tiling: Tiling) -> Result<TileGrid> {
+        let (width, height) = (image.width, image.height);
+        let size = self.manifest.input.size;
+        match tiling {
+            Tiling::Auto if width.max(height) > 2 * size => {
+                Ok(TileGrid::new(width, height, size + size / 2))
+            }
+            Tiling::Auto | Tiling::Whole => Ok(TileGrid::whole(width, height)),
+            Tiling::Side(side) if side >= SMALLEST_TILE => Ok(TileGrid::new(width, height, side)),
+            Tiling::Side(side) => Err(Error::Option {
+                option: "tile",
+                value: side.to_string(),
+                expected: "64 pixels or more",
+            }),
+        }
+    }
+
     fn threshold(&self, asked: Option<f32>) -> Result<f32> {
         let threshold = asked.unwrap_or(self.manifest.threshold);
         if threshold > 0.0 && threshold < 1.0 {
@@ -339,6 +383,108 @@ impl Segmenter {
             .into(),
             Err(error) => error.into(),
         }
+    }
+}
+
+/// A segmentation under way: see [`Segmenter::begin`].
+#[derive(Debug)]
+pub struct Job<'a> {
+    segmenter: &'a Segmenter,
+    image: &'a Raster,
+    side: usize,
+    threshold: f32,
+    grid: TileGrid,
+    language: LanguageFeatures,
+    truncated: bool,
+    done: usize,
+    margin: Margin,
+    timings: Timings,
+}
+
+/// What has been computed of an image.
+#[derive(Debug)]
+enum Margin {
+    Nothing,
+    Whole(MarginMap),
+    Tiles(Stitch),
+}
+
+impl Job<'_> {
+    /// How many tiles there are, and how many of them are done.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.done, self.grid.tiles.len())
+    }
+
+    /// Computes the next tile. False where none is left.
+    ///
+    /// # Errors
+    /// As [`Segmenter::segment`].
+    pub async fn step(&mut self) -> Result<bool> {
+        let Some(&tile) = self.grid.tiles.get(self.done) else {
+            return Ok(false);
+        };
+        let start = now_ms();
+        let pixels = self.pixels(tile);
+        let prepared = now_ms();
+        let margin = self
+            .segmenter
+            .run_vision(pixels, self.side, &self.language)
+            .await?;
+        self.timings.preprocess_ms += prepared - start;
+        self.timings.vision_ms += now_ms() - prepared;
+        self.done += 1;
+        if self.grid.tiles.len() == 1 {
+            self.margin = Margin::Whole(margin);
+            return Ok(false);
+        }
+        if let Margin::Nothing = self.margin {
+            let cell = tile.width.max(tile.height) as f64 / margin.width as f64;
+            let (width, height) = (self.image.width, self.image.height);
+            self.margin = Margin::Tiles(Stitch::new(width, height, &self.grid, cell));
+        }
+        if let Margin::Tiles(stitch) = &mut self.margin {
+            stitch.add(tile, &margin);
+        }
+        Ok(self.done < self.grid.tiles.len())
+    }
+
+    /// The mask, after the last step; before it, what is not computed yet is background.
+    pub fn finish(self) -> Segmentation {
+        let start = now_ms();
+        let margin = match self.margin {
+            Margin::Whole(margin) => margin,
+            Margin::Tiles(stitch) => stitch.finish(),
+            Margin::Nothing => MarginMap {
+                width: 1,
+                height: 1,
+                data: vec![MarginMap::UNSEEN],
+            },
+        };
+        let mask = margin.upsample_to_mask(self.image.width, self.image.height, self.threshold);
+        Segmentation {
+            mask,
+            margin,
+            truncated: self.truncated,
+            timings: Timings {
+                postprocess_ms: now_ms() - start,
+                ..self.timings
+            },
+        }
+    }
+
+    /// What the network reads of a tile: normalised RGB `[3, side, side]`.
+    fn pixels(&self, tile: Tile) -> Vec<f32> {
+        let input = &self.segmenter.manifest.input;
+        let part;
+        let image = if (tile.width, tile.height) == (self.image.width, self.image.height) {
+            self.image
+        } else {
+            part = self.image.cut(tile);
+            &part
+        };
+        image
+            .resize_exact(self.side, self.side)
+            .normalised_chw(input.mean, input.std)
     }
 }
 

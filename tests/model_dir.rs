@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use rrsis::image::Raster;
 use rrsis::network::{Bert, BertConfig, LgceNetwork, NetworkConfig};
 use rrsis::platform::DeviceChoice;
-use rrsis::segmenter::{SegmentOptions, Segmentation, Segmenter};
+use rrsis::segmenter::{SegmentOptions, Segmentation, Segmenter, Tiling};
 use rrsis::weights::Manifest;
 use rrsis::weights::export::write_model_dir;
 use rrsis::weights::import::Imported;
@@ -96,6 +96,86 @@ fn a_written_model_segments_at_the_images_own_size() {
 }
 
 #[test]
+fn a_large_image_goes_through_in_tiles_and_says_how_far_it_is() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    write(&untrained(&config), &config, Quantization::Q8, dir.path());
+    let segmenter =
+        pollster::block_on(Segmenter::open_dir(dir.path(), DeviceChoice::Cpu)).expect("opens");
+    let image = gradient(200, 150);
+    let run = |tiling| {
+        let options = SegmentOptions {
+            tiling,
+            ..SegmentOptions::default()
+        };
+        let mut job = segmenter
+            .begin(&image, "building", &options)
+            .expect("begins");
+        let total = job.progress().1;
+        for done in 1..=total {
+            let more = pollster::block_on(job.step()).expect("runs");
+            assert_eq!(job.progress(), (done, total));
+            assert_eq!(more, done < total);
+        }
+        assert!(!pollster::block_on(job.step()).expect("nothing is left"));
+        (total, job.finish())
+    };
+    // Three times the input's size: tiles of 96 pixels, which share 12.
+    let (total, automatic) = run(Tiling::Auto);
+    assert_eq!(total, 3 * 2);
+    let (_, same) = run(Tiling::Side(96));
+    assert_eq!(automatic.margin, same.margin);
+    assert_eq!((automatic.mask.width, automatic.mask.height), (200, 150));
+    assert!(
+        automatic
+            .margin
+            .data
+            .iter()
+            .all(|margin| margin.is_finite())
+    );
+    assert!(automatic.margin.width > 16 && automatic.margin.height > 16);
+
+    let (total, whole) = run(Tiling::Whole);
+    assert_eq!((total, whole.margin.width), (1, 16));
+    // A tile as large as the image is the image.
+    let (total, one) = run(Tiling::Side(200));
+    assert_eq!(total, 1);
+    assert_eq!(one.margin, whole.margin);
+
+    let error = segmenter.begin(
+        &image,
+        "building",
+        &SegmentOptions {
+            tiling: Tiling::Side(8),
+            ..SegmentOptions::default()
+        },
+    );
+    assert!(error.expect_err("too small").to_string().contains("tile"));
+}
+
+#[test]
+fn what_was_not_computed_is_background() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    write(&untrained(&config), &config, Quantization::Q8, dir.path());
+    let segmenter =
+        pollster::block_on(Segmenter::open_dir(dir.path(), DeviceChoice::Cpu)).expect("opens");
+    let image = gradient(300, 60);
+    let options = SegmentOptions {
+        threshold: Some(0.001),
+        ..SegmentOptions::default()
+    };
+    let mut job = segmenter
+        .begin(&image, "building", &options)
+        .expect("begins");
+    pollster::block_on(job.step()).expect("runs");
+    let stopped = job.finish();
+    let right = |row: usize| &stopped.mask.data[row * 300 + 200..(row + 1) * 300];
+    assert!((0..60).all(|row| right(row).iter().all(|value| *value == 0)));
+    assert!(stopped.margin.data.iter().all(|margin| margin.is_finite()));
+}
+
+#[test]
 fn fewer_bits_stay_close_to_full_precision() {
     let config = thin();
     let network = untrained(&config);
@@ -153,6 +233,7 @@ fn options_outside_their_range_are_refused_with_the_range() {
         let options = SegmentOptions {
             threshold,
             resolution,
+            ..SegmentOptions::default()
         };
         let error = pollster::block_on(segmenter.segment(&image, "car", &options))
             .expect_err("out of range");

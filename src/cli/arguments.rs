@@ -11,7 +11,7 @@ use crate::error::{ConfigError, Error, Result};
 use crate::files::write_atomic;
 use crate::network::NetworkConfig;
 use crate::platform::DeviceChoice;
-use crate::segmenter::{SegmentOptions, Segmenter};
+use crate::segmenter::{SegmentOptions, Segmenter, Tiling};
 
 /// Which model, on which device, with which settings.
 #[derive(Debug, Args)]
@@ -29,6 +29,10 @@ pub(super) struct ModelArguments {
     /// [default: the model's].
     #[arg(long, value_name = "PIXELS")]
     resolution: Option<usize>,
+    /// Side of the tiles in which a large image goes through the network; 0 takes it whole
+    /// [default: tiles where the image is more than twice as large as the model's input].
+    #[arg(long, value_name = "PIXELS")]
+    tile: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -58,6 +62,11 @@ impl ModelArguments {
         SegmentOptions {
             threshold: self.threshold,
             resolution: self.resolution,
+            tiling: match self.tile {
+                None => Tiling::Auto,
+                Some(0) => Tiling::Whole,
+                Some(side) => Tiling::Side(side),
+            },
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::{ModelArguments, read, write};
+use super::arguments::{ModelArguments, progress_bar, read, write};
 use crate::error::Result;
 use crate::{expression, image};
 
@@ -29,7 +29,13 @@ impl Segment {
         let image = image::decode(&read(&self.image)?)?;
         let segmenter = self.model.open()?;
         let options = self.model.options();
-        let result = pollster::block_on(segmenter.segment(&image, &self.expression, &options))?;
+        let mut job = segmenter.begin(&image, &self.expression, &options)?;
+        let bar = progress_bar(job.progress().1);
+        while pollster::block_on(job.step())? {
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let result = job.finish();
         if result.truncated {
             let tokens = segmenter.manifest().input.max_tokens;
             eprintln!(

@@ -3,12 +3,14 @@
 mod decode;
 mod encode;
 mod resize;
+mod tiles;
 
 use thiserror::Error;
 
 pub(crate) use decode::decode_dynamic;
 pub use decode::{MAX_PIXELS, decode};
 pub(crate) use encode::png;
+pub use tiles::{Tile, TileGrid};
 
 /// An RGB image in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

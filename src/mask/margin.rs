@@ -22,6 +22,9 @@ struct Blend {
 }
 
 impl MarginMap {
+    /// Stands where the network has not looked: background beyond doubt, and finite.
+    pub(crate) const UNSEEN: f32 = -30.0;
+
     /// Foreground wherever the probability, at `width` x `height`, exceeds `threshold`.
     ///
     /// The margin is enlarged bilinearly with aligned corners, as the paper's decoder does it with

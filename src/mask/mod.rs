@@ -2,10 +2,12 @@
 
 mod file;
 mod margin;
+mod stitch;
 
 use thiserror::Error;
 
 pub use margin::MarginMap;
+pub(crate) use stitch::Stitch;
 
 use crate::image::ImageError;
 

@@ -125,6 +125,7 @@ impl WebSegmenter {
         let options = SegmentOptions {
             threshold,
             resolution,
+            ..SegmentOptions::default()
         };
         let segmentation = self
             .segmenter
