@@ -5,7 +5,9 @@ use std::io::Cursor;
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{ImageError, Raster, check_size, over_white};
+use super::tiff::TiffImage;
+use super::{Georeference, ImageError, Raster, check_size, over_white};
+use crate::mask::Mask;
 
 /// Most pixels an image may have: what a browser's 4 GB address space bears beside the network.
 pub const MAX_PIXELS: u64 = 120_000_000;
@@ -13,15 +15,59 @@ pub const MAX_PIXELS: u64 = 120_000_000;
 /// Most bytes a decoder may allocate: `MAX_PIXELS` at 16-bit RGBA.
 const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
 
+/// An image file: its pixels, and what else the file says.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The pixels, upright, in 8 bits a channel.
+    pub raster: Raster,
+    /// 1 where a pixel was measured and 0 where it is missing (nodata, transparent, not a number),
+    /// row-major; `None` where none is missing or the format cannot say.
+    pub measured: Option<Vec<u8>>,
+    /// Where it lies, for a GeoTIFF.
+    pub georeference: Option<Georeference>,
+}
+
+impl Picture {
+    /// Takes out of a mask what was not measured.
+    pub fn clear_missing(&self, mask: &mut Mask) {
+        if let Some(measured) = &self.measured {
+            for (value, measured) in mask.data.iter_mut().zip(measured) {
+                *value &= measured;
+            }
+        }
+    }
+}
+
 /// Decodes a PNG, JPEG, WebP, BMP, GIF (first frame) or TIFF file.
 ///
-/// The result stands upright (EXIF orientation is applied), has 8 bits a channel (16-bit values
-/// are scaled down), and transparent pixels lie on white.
+/// The result stands upright (EXIF orientation is applied), has 8 bits a channel, and transparent
+/// pixels lie on white. 16-bit values of photographs are scaled down; TIFF files of 16 bits, floats
+/// or any number of bands are stretched from the 2nd to the 98th percentile.
 ///
 /// # Errors
 /// Any of [`ImageError`] but `BufferSize`. The size is checked in the header, before the pixels
 /// are allocated; a file that ends too early is an error, never a partly grey image.
 pub fn decode(bytes: &[u8]) -> Result<Raster, ImageError> {
+    Ok(decode_picture(bytes)?.raster)
+}
+
+/// [`decode`] with everything else that the file says.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_picture(bytes: &[u8]) -> Result<Picture, ImageError> {
+    if is_tiff(bytes) {
+        let tiff = super::tiff::decode(bytes)?;
+        if tiff.orientation == Orientation::NoTransforms {
+            return Ok(Picture {
+                raster: tiff.raster,
+                measured: tiff.measured,
+                georeference: tiff.georeference,
+            });
+        }
+        // Coordinates belong to the pixels as they are stored, and are not turned with them.
+        return upright(tiff);
+    }
     let image = decode_dynamic(bytes)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     let rgb = if image.color().has_alpha() {
@@ -29,7 +75,46 @@ pub fn decode(bytes: &[u8]) -> Result<Raster, ImageError> {
     } else {
         image.into_rgb8().into_raw()
     };
-    Raster::new(width, height, rgb)
+    Ok(Picture {
+        raster: Raster::new(width, height, rgb)?,
+        measured: None,
+        georeference: None,
+    })
+}
+
+/// TIFF or BigTIFF, of either byte order.
+fn is_tiff(bytes: &[u8]) -> bool {
+    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]
+        .iter()
+        .any(|magic| bytes.starts_with(*magic))
+}
+
+fn upright(tiff: TiffImage) -> Result<Picture, ImageError> {
+    let Raster { width, height, rgb } = tiff.raster;
+    let turned = |image: Option<DynamicImage>| {
+        image.map(|mut image| {
+            image.apply_orientation(tiff.orientation);
+            image
+        })
+    };
+    let (columns, rows) = (width as u32, height as u32);
+    let colours = ::image::RgbImage::from_raw(columns, rows, rgb).map(DynamicImage::from);
+    let measured = tiff
+        .measured
+        .and_then(|measured| ::image::GrayImage::from_raw(columns, rows, measured));
+    let Some(colours) = turned(colours) else {
+        return Err(ImageError::ZeroSize {
+            width: width as u64,
+            height: height as u64,
+        });
+    };
+    let (width, height) = (colours.width() as usize, colours.height() as usize);
+    Ok(Picture {
+        raster: Raster::new(width, height, colours.into_rgb8().into_raw())?,
+        measured: turned(measured.map(DynamicImage::from))
+            .map(|image| image.into_luma8().into_raw()),
+        georeference: None,
+    })
 }
 
 /// Decodes a file and keeps its channels and depth, as masks need it.

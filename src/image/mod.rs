@@ -2,14 +2,17 @@
 
 mod decode;
 mod encode;
+mod georeference;
 mod resize;
+mod tiff;
 mod tiles;
 
 use thiserror::Error;
 
 pub(crate) use decode::decode_dynamic;
-pub use decode::{MAX_PIXELS, decode};
+pub use decode::{MAX_PIXELS, Picture, decode, decode_picture};
 pub(crate) use encode::png;
+pub use georeference::Georeference;
 pub use tiles::{Tile, TileGrid};
 
 /// An RGB image in memory.
