@@ -304,6 +304,49 @@ fn evaluate_prints_a_table_and_writes_the_scores() {
     assert!(rrsis(path, &counting).status.success());
     assert_eq!(read()["miou"], 0.5);
 
+    // At another scale everything is foreground still, and is compared at the mask's own size.
+    for factor in ["0.5", "3"] {
+        let scaled: Vec<&str> = arguments.into_iter().chain(["--scale", factor]).collect();
+        let output = rrsis(path, &scaled);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(read()["scale"].as_f64(), factor.parse().ok());
+        assert!(read()["miou"].as_f64().unwrap() >= 0.5);
+    }
+
+    fs::write(path.join("words.json"), r#"{"road": ["street", "lane"]}"#).unwrap();
+    let reworded: Vec<&str> = arguments
+        .into_iter()
+        .chain(["--paraphrases", "words.json"])
+        .collect();
+    let output = rrsis(path, &reworded);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("In other words"));
+    assert_eq!(
+        (&read()["n"], &read()["paraphrased"]["n"]),
+        (&1.into(), &1.into())
+    );
+    fs::write(path.join("words.json"), r#"{"road": "street"}"#).unwrap();
+    assert_refused(path, &rrsis(path, &reworded), &["words.json", "line 1"]);
+
+    let arguments = ["--model", "model", "--device", "cpu", "--each", "1"];
+    let output = rrsis(
+        path,
+        &[
+            &["gallery", "--data", "data", "--out", "page"],
+            &arguments[..],
+        ]
+        .concat(),
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let page = fs::read_to_string(path.join("page/index.html")).unwrap();
+    assert!(
+        page.contains("“building”") || page.contains("“road”"),
+        "{page}"
+    );
+    assert_eq!(page.matches("<figure>").count(), 3);
+    let pictures = fs::read_dir(path.join("page")).unwrap().count() - 1;
+    assert!((1..=3).contains(&pictures), "{pictures}");
+
     let output = rrsis(
         path,
         &[

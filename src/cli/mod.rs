@@ -7,6 +7,7 @@ mod arguments;
 mod complexity;
 mod dataset;
 mod evaluate;
+mod gallery;
 mod import;
 mod inspect;
 mod segment;
@@ -33,6 +34,8 @@ enum Command {
     Segment(segment::Segment),
     /// Score a model on a data set in the RefSegRS layout.
     Evaluate(evaluate::Evaluate),
+    /// Draw the best, the median and the worst results on a data set as a page.
+    Gallery(gallery::Gallery),
     /// Turn a PyTorch checkpoint into a model directory.
     Import(import::Import),
     /// Print what a model directory holds, and check it.
@@ -64,6 +67,7 @@ impl Command {
         match self {
             Self::Segment(command) => command.run(),
             Self::Evaluate(command) => command.run(),
+            Self::Gallery(command) => command.run(),
             Self::Import(command) => command.run(),
             Self::Inspect(command) => command.run(),
             Self::Complexity(command) => command.run(),
