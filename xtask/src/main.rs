@@ -6,8 +6,10 @@
 //! | `build` | compiles the browser module and assembles the static site in `dist/` |
 //! | `serve` | builds, then serves `dist/` on 127.0.0.1 |
 //! | `test` | runs every test, those in the browser too |
+//! | `bench` | measures masks in the browser, beside other builds of the site |
 //! | `wasm-cargo` | plain cargo for wasm32, with the flags of the browser build |
 
+mod bench;
 mod build;
 mod process;
 mod serve;
@@ -62,6 +64,27 @@ enum Command {
         #[arg(long, default_value = "web")]
         profile: String,
     },
+    /// Build the site and measure how long masks take in headless Chromium
+    Bench {
+        /// Built site to take turns with, such as the dist/ of another checkout; several are allowed
+        #[arg(long, value_name = "DIR")]
+        against: Vec<std::path::PathBuf>,
+        /// cpu or webgpu
+        #[arg(long, default_value = "cpu", value_parser = ["cpu", "webgpu"])]
+        device: String,
+        /// Masks a site
+        #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+        /// Side that the image is resized to [default: the model's]
+        #[arg(long)]
+        resolution: Option<u32>,
+        /// File for all numbers
+        #[arg(long, value_name = "FILE")]
+        json: Option<std::path::PathBuf>,
+        /// Profile of wasm-pack.toml to build
+        #[arg(long, default_value = "web")]
+        profile: String,
+    },
     /// Run cargo with the wasm32 toolchain, e.g. `cargo xtask wasm-cargo check --lib`
     WasmCargo {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
@@ -103,6 +126,24 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         } => {
             return test::everything(&workspace, filter.as_deref(), no_browser, &profile);
         }
+        Command::Bench {
+            against,
+            device,
+            runs,
+            resolution,
+            json,
+            profile,
+        } => bench::run(
+            &workspace,
+            &bench::Settings {
+                profile,
+                against,
+                device,
+                runs,
+                resolution,
+                json,
+            },
+        )?,
         Command::WasmCargo { arguments } => build::wasm_cargo(&workspace, &arguments)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,101 @@
+// How long a mask takes in the browser: run by `cargo xtask bench`, never by the tests.
+//
+// RRSIS_BENCH_SITES: JSON list of { name, url, dist }; the sites take turns in one Chromium, because
+// machines are noisy. Prints JSON.
+
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { launch } from './harness.mjs';
+
+const sites = JSON.parse(process.env.RRSIS_BENCH_SITES);
+const device = process.env.RRSIS_BENCH_DEVICE || 'cpu';
+const runs = Number(process.env.RRSIS_BENCH_RUNS || 5);
+const resolution = process.env.RRSIS_BENCH_RESOLUTION;
+const sample = process.env.RRSIS_BENCH_SAMPLE || 'samples/rotterdam-quay.jpg';
+const EXPRESSIONS = ['water', 'building', 'road', 'vegetation'];
+
+const median = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
+
+async function open(context, site) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(600_000);
+  await page.goto(site.url);
+  await page.evaluate(
+    ({ device, resolution }) => {
+      const element = document.querySelector('rrsis-segment');
+      element.setAttribute('device', device);
+      if (resolution) element.setAttribute('resolution', resolution);
+    },
+    { device, resolution },
+  );
+  return page;
+}
+
+/** Milliseconds from the call to the mask, what the worker says of them, and the mask's size. */
+const mask = (page, expression) =>
+  page.evaluate(
+    async ({ sample, expression }) => {
+      const blob = await (await fetch(sample)).blob();
+      const element = document.querySelector('rrsis-segment');
+      const start = performance.now();
+      const { timings, mask, device } = await element.segment(blob, expression);
+      const milliseconds = performance.now() - start;
+      return { milliseconds, timings, device, foreground: mask.reduce((sum, value) => sum + value, 0) };
+    },
+    { sample, expression },
+  );
+
+const bytes = (directory) =>
+  readdirSync(directory, { recursive: true })
+    .map((name) => statSync(join(directory, name)))
+    .reduce((sum, file) => sum + (file.isFile() ? file.size : 0), 0);
+
+const browser = await launch({ webgpu: device === 'webgpu' });
+const measured = [];
+for (const site of sites) {
+  const cold = await browser.newContext();
+  const first = await mask(await open(cold, site), EXPRESSIONS[0]);
+  for (const page of cold.pages()) await page.close();
+  // The weights are kept; the module is compiled again.
+  const page = await open(cold, site);
+  const again = await mask(page, EXPRESSIONS[0]);
+  measured.push({ site, page, first, again, times: [], vision: [], foreground: [] });
+}
+for (let run = 0; run < runs; run++) {
+  for (const one of measured) {
+    const result = await mask(one.page, EXPRESSIONS[(run + 1) % EXPRESSIONS.length]);
+    one.times.push(result.milliseconds);
+    one.vision.push(result.timings.vision_ms);
+    one.foreground.push(result.foreground);
+  }
+}
+const version = browser.version();
+await browser.close();
+
+const rounded = (value) => Math.round(value);
+console.log(
+  JSON.stringify({
+    chromium: version,
+    device,
+    sample,
+    resolution: resolution ? Number(resolution) : JSON.parse(readFileSync(join(sites[0].dist, 'models/rrsis-small/manifest.json'))).input.size,
+    runs,
+    sites: measured.map(({ site, first, again, times, vision, foreground }) => ({
+      name: site.name,
+      device: first.device,
+      program_bytes: statSync(join(site.dist, 'pkg/rrsis_bg.wasm')).size,
+      model_bytes: bytes(join(site.dist, 'models/rrsis-small')),
+      first_mask_cold_ms: rounded(first.milliseconds),
+      first_mask_warm_ms: rounded(again.milliseconds),
+      mask_median_ms: rounded(median(times)),
+      mask_least_ms: rounded(Math.min(...times)),
+      mask_most_ms: rounded(Math.max(...times)),
+      network_median_ms: rounded(median(vision)),
+      foreground,
+    })),
+  }),
+);

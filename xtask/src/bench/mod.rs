@@ -1,0 +1,138 @@
+//! `cargo xtask bench`: how long a mask takes in headless Chromium.
+//!
+//! Tests never look at times: machines are noisy. Here sites take turns in one browser, and what is
+//! printed are medians with their spread.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::workspace::Workspace;
+use crate::{build, process, serve, setup};
+
+/// What to measure.
+pub struct Settings {
+    /// Profile of wasm-pack.toml.
+    pub profile: String,
+    /// Other built sites to take turns with.
+    pub against: Vec<PathBuf>,
+    /// "cpu" or "webgpu".
+    pub device: String,
+    /// Masks a site.
+    pub runs: u32,
+    /// Side that the image is resized to, where it is not the model's.
+    pub resolution: Option<u32>,
+    /// Where to write all numbers.
+    pub json: Option<PathBuf>,
+}
+
+/// Builds the site, runs `tests/web/bench.mjs` and prints a table.
+pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
+    let node = setup::node(workspace)?;
+    let chromium = setup::chromium()?;
+    build::site(workspace, &settings.profile, &workspace.dist())?;
+
+    let mut sites = vec![site("this checkout", &workspace.dist())?];
+    for other in &settings.against {
+        let other =
+            fs::canonicalize(other).with_context(|| format!("cannot find {}", other.display()))?;
+        sites.push(site(&other.display().to_string(), &other)?);
+    }
+    let mut command = Command::new(&node.program);
+    command
+        .current_dir(&workspace.root)
+        .arg(workspace.web_tests().join("bench.mjs"))
+        .env("RRSIS_BENCH_SITES", json!(sites).to_string())
+        .env("RRSIS_BENCH_DEVICE", &settings.device)
+        .env("RRSIS_BENCH_RUNS", settings.runs.to_string())
+        .env(
+            "RRSIS_SITE_URL",
+            sites[0]["url"].as_str().unwrap_or_default(),
+        )
+        .env("RRSIS_DIST", workspace.dist())
+        .env("CHROMIUM", chromium)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    if let Some(resolution) = settings.resolution {
+        command.env("RRSIS_BENCH_RESOLUTION", resolution.to_string());
+    }
+    let line = process::shown(&command);
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        bail!("`{line}` failed ({})", output.status);
+    }
+    let measured: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("`{line}` printed no JSON"))?;
+    print!("{}", table(&measured));
+    if let Some(file) = &settings.json {
+        fs::write(file, format!("{measured:#}\n"))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn site(name: &str, dist: &Path) -> Result<Value> {
+    let url = serve::in_background(dist.to_path_buf())?;
+    Ok(json!({ "name": name, "url": url, "dist": dist }))
+}
+
+/// The numbers as Markdown.
+fn table(measured: &Value) -> String {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut table = format!(
+        "Chromium {}, {}, {} at {} x {}, {} masks each, in turns\n\n",
+        text(&measured["chromium"]),
+        text(&measured["device"]),
+        text(&measured["sample"]),
+        text(&measured["resolution"]),
+        text(&measured["resolution"]),
+        text(&measured["runs"]),
+    );
+    table += "| site | device | program (MB) | model (MB) | first mask, nothing kept (s) | first mask, weights kept (s) | mask, median (s) | least to most (s) | network alone (s) |\n";
+    table += "|---|---|---:|---:|---:|---:|---:|---:|---:|\n";
+    for site in measured["sites"].as_array().into_iter().flatten() {
+        let number = |name: &str, scale: f64| site[name].as_f64().unwrap_or(f64::NAN) / scale;
+        table += &format!(
+            "| {} | {} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} to {:.2} | {:.2} |\n",
+            text(&site["name"]),
+            text(&site["device"]),
+            number("program_bytes", 1e6),
+            number("model_bytes", 1e6),
+            number("first_mask_cold_ms", 1e3),
+            number("first_mask_warm_ms", 1e3),
+            number("mask_median_ms", 1e3),
+            number("mask_least_ms", 1e3),
+            number("mask_most_ms", 1e3),
+            number("network_median_ms", 1e3),
+        );
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_a_site_in_seconds_and_megabytes() {
+        let measured = json!({
+            "chromium": "1", "device": "cpu", "sample": "a.jpg", "resolution": 512, "runs": 3,
+            "sites": [{
+                "name": "here", "device": "cpu", "program_bytes": 22_000_000, "model_bytes": 37_700_000,
+                "first_mask_cold_ms": 4800, "first_mask_warm_ms": 3500, "mask_median_ms": 3250,
+                "mask_least_ms": 3100, "mask_most_ms": 3400, "network_median_ms": 3200,
+            }],
+        });
+        let table = table(&measured);
+        let expected = "| here | cpu | 22.0 | 37.7 | 4.80 | 3.50 | 3.25 | 3.10 to 3.40 | 3.20 |";
+        assert_eq!(table.lines().last(), Some(expected));
+    }
+}
