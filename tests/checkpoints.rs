@@ -1,6 +1,8 @@
 //! From checkpoint files to model directories, and what `rrsis inspect` says of those.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "common/command.rs"]
+mod command;
 mod common;
 #[path = "common/formula.rs"]
 mod formula;
@@ -8,27 +10,16 @@ mod formula;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use burn::tensor::TensorData;
+use command::{rrsis, text};
 use common::{read, repository};
 use rrsis::network::NetworkConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 type Tensors = BTreeMap<String, TensorData>;
-
-fn rrsis(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rrsis"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 /// A folder with the configuration of a tiny network, and its parameters by formula.
 fn workplace() -> (TempDir, Tensors) {

@@ -1,28 +1,22 @@
 //! The `rrsis` command: what it writes, what it prints, and how it ends.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "common/command.rs"]
+mod command;
 mod common;
 #[path = "common/thin_model.rs"]
 mod thin_model;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use command::{rrsis, text};
 use common::{encoded, pattern};
 use image::ImageFormat;
 use rrsis::mask::Mask;
 use tempfile::TempDir;
 use thin_model::write_thin_model;
-
-/// Runs the command in `folder`.
-fn rrsis(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rrsis"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
 
 fn segment(folder: &Path, image: &str, expression: &str) -> Output {
     let options = ["--model", "model", "--device", "cpu", "--out", "mask.png"];
@@ -30,10 +24,6 @@ fn segment(folder: &Path, image: &str, expression: &str) -> Output {
         folder,
         &[&["segment", image, expression], &options[..]].concat(),
     )
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// Ends with code 1, one line that begins with "error:", and no mask.

@@ -1,12 +1,13 @@
 //! GeoTIFF files as GDAL writes them (`reference/make_geotiffs.py`), and the masks written for them.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "common/command.rs"]
+mod command;
 mod common;
 #[path = "common/thin_model.rs"]
 mod thin_model;
 
-use std::process::Command;
-
+use command::rrsis;
 use common::{read, repository};
 use rrsis::image::{ImageError, Picture, decode, decode_picture};
 
@@ -128,19 +129,16 @@ fn a_mask_of_a_geotiff_lies_where_its_image_lies() {
         "twelve_bands_turned_bigtiff.tif",
     ] {
         std::fs::write(folder.path().join("scene.tif"), file(name)).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_rrsis"))
-            .args(["segment", "scene.tif", "building", "--model", "model"])
-            .args([
-                "--device",
-                "cpu",
-                "--threshold",
-                "0.0001",
-                "--out",
-                "mask.tif",
-            ])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
+        let model = [
+            "--model",
+            "model",
+            "--device",
+            "cpu",
+            "--threshold",
+            "0.0001",
+        ];
+        let segment = ["segment", "scene.tif", "building", "--out", "mask.tif"];
+        let output = rrsis(folder.path(), &[&segment[..], &model[..]].concat());
         assert!(
             output.status.success(),
             "{}",

@@ -1,15 +1,18 @@
 //! Training runs on drawn scenes: learning, continuing, stopping, and refusing.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "common/command.rs"]
+mod command;
 mod common;
 #[path = "common/drawn_scenes.rs"]
 mod drawn_scenes;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use command::{rrsis, text};
 use drawn_scenes::write_scenes;
 use rrsis::mask::Mask;
 use rrsis::metrics::Overlap;
@@ -433,16 +436,4 @@ fn the_command_names_a_wrong_configuration() {
         }
         assert!(!at.join("out").exists());
     }
-}
-
-fn rrsis(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rrsis"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
