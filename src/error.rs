@@ -17,6 +17,9 @@ pub enum Error {
     /// The expression cannot be used.
     #[error(transparent)]
     Expression(#[from] crate::expression::ExpressionError),
+    /// The caller stopped the work.
+    #[error("The work was cancelled.")]
+    Cancelled,
     /// A mask file cannot be used.
     #[error(transparent)]
     Mask(#[from] crate::mask::MaskError),

@@ -15,7 +15,8 @@ export type Part = "tokenizer" | "text" | "vision";
 export type Progress =
   | { stage: "download"; file: string; loaded: number; total: number }
   | { stage: "compiling" }
-  | { stage: "running" };
+  /** A large image is computed in tiles: how many are done, and how many there are. */
+  | { stage: "running"; tile?: number; tiles?: number };
 
 export interface Timings {
   /** Resizing and normalising the image. */

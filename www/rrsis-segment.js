@@ -401,7 +401,9 @@ export class RrsisSegment extends HTMLElement {
       this.#showProgress(`Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB`, total ? loaded / total : 0);
     } else {
       const where = this.#engine?.device ? ` on ${deviceName(this.#engine.device)}` : "";
-      this.#showProgress(running ? `Looking${where}…` : "Preparing the network…");
+      const { tile, tiles } = progress;
+      const part = tiles ? `: ${tile} of ${tiles} parts` : "";
+      this.#showProgress(running ? `Looking${where}${part}…` : "Preparing the network…", tiles ? tile / tiles : undefined);
       this.#noteFallback(this.#engine);
     }
     // A download that is complete has nothing to show; the next stage follows at once.

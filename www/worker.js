@@ -245,12 +245,18 @@ async function segment({ id, input, expression, threshold, resolution }, signal)
     if (signal.aborted) throw abortReason(signal);
     // With the device: the page can say where the network runs before it has finished.
     post({ type: "progress", id, progress: { stage: "running" }, info: value });
+    // Large images come in tiles; between two of them messages arrive, such as "cancel".
+    const onTile = async (tile, tiles) => {
+      post({ type: "progress", id, progress: { stage: "running", tile, tiles } });
+      await new Promise((resolve) => setTimeout(resolve));
+      return !signal.aborted;
+    };
     let result;
     if (input.bitmap) {
       const { width, height, rgba } = rgbaOf(input.bitmap);
-      result = await target.segment_rgba(width, height, rgba, expression, threshold, resolution);
+      result = await target.segment_rgba(width, height, rgba, expression, threshold, resolution, onTile);
     } else {
-      result = await target.segment(input.bytes, expression, threshold, resolution);
+      result = await target.segment(input.bytes, expression, threshold, resolution, onTile);
     }
     const mask = result.take_mask();
     const { width, height, truncated, timings } = result;

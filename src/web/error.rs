@@ -36,6 +36,7 @@ fn code(error: &Error) -> &'static str {
             | crate::weights::WeightsError::ManifestVersion { .. } => "manifest",
             _ => "shard",
         },
+        Error::Cancelled => "cancelled",
         Error::Device(_) => "device",
         Error::Option { .. } => "options",
         Error::Mask(_) | Error::Metrics(_) | Error::Io { .. } => "internal",

@@ -5,11 +5,12 @@
 
 mod error;
 
-use js_sys::{Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 use self::error::JsResult;
-use crate::image::{Raster, decode};
+use crate::image::{Raster, decode_picture};
 use crate::platform::{DeviceChoice, gpu_unavailable};
 use crate::segmenter::{SegmentOptions, Segmentation, Segmenter};
 use crate::weights::{Manifest, Part};
@@ -87,17 +88,30 @@ impl WebSegmenter {
     }
 
     /// The mask of an expression in an encoded image (PNG, JPEG, WebP, BMP, GIF, TIFF).
+    ///
+    /// After each tile of a large image `on_tile(done, tiles)` is called and its promise awaited;
+    /// false stops the work with the code "cancelled".
     pub async fn segment(
         &self,
         image: Vec<u8>,
         expression: &str,
         threshold: Option<f32>,
         resolution: Option<usize>,
+        on_tile: Option<Function>,
     ) -> JsResult<WebSegmentation> {
-        let raster = decode(&image).map_err(crate::Error::from)?;
+        let picture = decode_picture(&image).map_err(crate::Error::from)?;
         // The encoded bytes are not needed while the network runs.
         drop(image);
-        self.run(raster, expression, threshold, resolution).await
+        let options = SegmentOptions {
+            threshold,
+            resolution,
+            ..SegmentOptions::default()
+        };
+        let mut segmentation = self
+            .run(&picture.raster, expression, &options, on_tile)
+            .await?;
+        picture.clear_missing(&mut segmentation.mask);
+        Ok(WebSegmentation { segmentation })
     }
 
     /// The mask of an expression in an image of RGBA pixels.
@@ -109,29 +123,41 @@ impl WebSegmenter {
         expression: &str,
         threshold: Option<f32>,
         resolution: Option<usize>,
+        on_tile: Option<Function>,
     ) -> JsResult<WebSegmentation> {
         let raster = Raster::from_rgba(width, height, &rgba).map_err(crate::Error::from)?;
         drop(rgba);
-        self.run(raster, expression, threshold, resolution).await
-    }
-
-    async fn run(
-        &self,
-        raster: Raster,
-        expression: &str,
-        threshold: Option<f32>,
-        resolution: Option<usize>,
-    ) -> JsResult<WebSegmentation> {
         let options = SegmentOptions {
             threshold,
             resolution,
             ..SegmentOptions::default()
         };
-        let segmentation = self
-            .segmenter
-            .segment(&raster, expression, &options)
-            .await?;
+        let segmentation = self.run(&raster, expression, &options, on_tile).await?;
         Ok(WebSegmentation { segmentation })
+    }
+
+    async fn run(
+        &self,
+        raster: &Raster,
+        expression: &str,
+        options: &SegmentOptions,
+        on_tile: Option<Function>,
+    ) -> JsResult<Segmentation> {
+        let mut job = self.segmenter.begin(raster, expression, options)?;
+        while job.step().await? {
+            let (done, tiles) = job.progress();
+            if let Some(on_tile) = &on_tile {
+                let answer = on_tile
+                    .call2(&JsValue::NULL, &done.into(), &tiles.into())
+                    .unwrap_or(JsValue::FALSE);
+                let answer = JsFuture::from(Promise::resolve(&answer)).await;
+                // What throws or rejects does not want more of it either.
+                if !answer.is_ok_and(|answer| answer != JsValue::FALSE) {
+                    return Err(crate::Error::Cancelled.into());
+                }
+            }
+        }
+        Ok(job.finish())
     }
 }
 

@@ -131,6 +131,42 @@ describe('without WebGPU', () => {
     await page.context().close();
   });
 
+  test('a large image comes in tiles, each reported, and can be cancelled between them', { timeout: SLOW }, async () => {
+    const page = await openPage(browser, { attributes: { device: 'cpu', resolution: '64' } });
+    const outcome = await page.evaluate(async () => {
+      const element = document.querySelector('rrsis-segment');
+      const canvas = new OffscreenCanvas(2000, 600);
+      const context = canvas.getContext('2d');
+      for (let x = 0; x < 2000; x += 50) {
+        context.fillStyle = `hsl(${x} 40% 50%)`;
+        context.fillRect(x, 0, 50, 600);
+      }
+      const image = await canvas.convertToBlob();
+      const { width, height, mask } = await element.segment(image, 'water');
+      const reported = progress.filter(({ tiles }) => tiles).map(({ tile, tiles }) => `${tile}/${tiles}`);
+
+      const abort = new AbortController();
+      const first = element.segment(image, 'road', { signal: abort.signal });
+      await new Promise((resolve) => {
+        element.addEventListener('progress', ({ detail }) => detail.tile === 1 && resolve());
+      });
+      abort.abort();
+      const name = await first.then(() => 'a result', (error) => error.name);
+      const again = await element.segment(image, 'water');
+      const same = again.mask.every((value, index) => value === mask[index]);
+      return { width, height, pixels: mask.length, reported, name, same };
+    });
+    assert.deepEqual(outcome, {
+      width: 2000,
+      height: 600,
+      pixels: 1_200_000,
+      reported: ['1/3', '2/3'],
+      name: 'AbortError',
+      same: true,
+    });
+    await page.context().close();
+  });
+
   test('the Cancel button stops a run and its downloads', { timeout: SLOW }, async () => {
     const page = await openPage(browser, {
       attributes: { device: 'cpu', resolution: '64' },
