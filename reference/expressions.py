@@ -27,26 +27,37 @@ ATTRIBUTES: dict[str, tuple[str, str, str]] = {
 }
 #: colours of vehicles that augmentation paints
 COLOURS = ["red", "blue", "yellow", "green"]
-#: concept -> wordings; the first is the canonical one, which is drawn most often
+#: concept -> wordings; the first is the canonical one, which is drawn most often. None of `configs/paraphrases.json`, which
+#: measures what other wordings cost (`tests/test_expressions.py`).
 WORDS: dict[str, list[str]] = {
-    "building": ["building", "buildings", "house", "houses", "roof", "roofs", "rooftop", "rooftops", "homes", "built structures"],
-    "car": ["car", "cars", "automobile", "automobiles", "passenger car", "sedan", "parked cars"],
-    "van": ["van", "vans", "minibus", "minivan"],
-    "truck": ["truck", "trucks", "lorry"],
-    "bus": ["bus", "buses", "coach", "tram"],
-    "vehicle": ["vehicle", "vehicles", "motor vehicles", "cars and buses", "traffic"],
-    "light-duty vehicle": ["light-duty vehicle", "light-duty vehicles", "light vehicle", "small vehicle"],
-    "heavy-duty vehicle": ["heavy-duty vehicle", "heavy-duty vehicles", "heavy vehicle", "large vehicle"],
+    "building": ["building", "buildings", "house", "houses", "roof", "roofs", "rooftop", "rooftops", "homes", "built structures",
+                 "residence", "family homes", "office building", "factory", "shed", "garage", "barn", "church", "school", "bungalow",
+                 "hangar", "tower block", "roofed buildings", "houses and garages", "building footprint"],
+    "car": ["car", "cars", "automobile", "automobiles", "passenger car", "sedan", "parked cars", "motor car", "hatchback", "taxi",
+            "coupe", "family cars", "standing cars", "cars in a row", "moving cars"],
+    "van": ["van", "vans", "minibus", "minivan", "delivery van", "transporter"],
+    "truck": ["truck", "trucks", "lorry", "lorries", "semi-trailer"],
+    "bus": ["bus", "buses", "coach", "tram", "autobus", "motor coach", "shuttle bus", "long bus"],
+    "vehicle": ["vehicle", "vehicles", "motor vehicles", "cars and buses", "traffic", "motor vehicle", "road vehicles",
+                "vehicles of all kinds", "cars and trucks", "means of transport"],
+    "light-duty vehicle": ["light-duty vehicle", "light-duty vehicles", "light vehicle", "small vehicle", "small vehicles",
+                           "light motor vehicle", "cars or vans"],
+    "heavy-duty vehicle": ["heavy-duty vehicle", "heavy-duty vehicles", "heavy vehicle", "large vehicle", "large vehicles", "buses and trucks"],
     "building with tin roof": ["building with tin roof", "buildings with tin roofs", "tin roof", "tin-roofed house", "metal sheet roof"],
     "building with concrete roof": ["building with concrete roof", "buildings with concrete roofs", "concrete roof", "flat concrete roof"],
     "building with clay tile roof": ["building with clay tile roof", "clay tile roof", "tiled roof", "houses with tiled roofs"],
-    "light-coloured car": ["light-coloured car", "light-colored cars", "white car", "white cars", "light car"],
+    "light-coloured car": ["light-coloured car", "light-colored cars", "white car", "white cars", "light car", "bright car"],
     "dark car": ["dark car", "dark cars", "black car", "black cars", "dark-coloured car"],
     **{f"{c} car": [f"{c} car", f"{c} cars", f"{c} automobile"] for c in COLOURS},
-    "road": ["road", "roads", "street", "streets", "roadway", "highway", "paved road", "lane"],
-    "vegetation": ["vegetation", "greenery", "trees and grass", "plants", "green areas", "green space", "trees and bushes"],
-    "water": ["water", "water body", "lake", "river", "sea", "pond", "ocean", "body of water"],
-    "bare land": ["bare land", "bare soil", "unpaved land", "bare ground", "dirt", "sand", "desert"],
+    "road": ["road", "roads", "street", "streets", "roadway", "highway", "paved road", "lane", "boulevard", "freeway", "expressway",
+             "alley", "traffic lanes", "side street", "roadways", "concrete road", "city streets", "junction", "crossroads", "route for cars"],
+    "vegetation": ["vegetation", "greenery", "trees and grass", "plants", "green areas", "green space", "trees and bushes", "tree",
+                   "tree canopy", "hedges", "flora", "grass", "woodland", "vegetated area", "orchard", "green cover", "undergrowth",
+                   "planted area", "forest", "greens"],
+    "water": ["water", "water body", "lake", "river", "sea", "pond", "ocean", "body of water", "stream", "creek", "bay", "lakes",
+              "rivers", "shallow water", "fresh water", "estuary", "inland water", "wide river", "waters", "harbour water"],
+    "bare land": ["bare land", "bare soil", "unpaved land", "bare ground", "dirt", "sand", "desert", "open soil", "sandy ground",
+                  "dry soil", "wasteland", "dusty ground", "naked ground", "land without vegetation"],
     "airplane": ["airplane", "airplanes", "plane", "aircraft"],
     "ship": ["ship", "ships", "boat", "boats", "vessel"],
     "storage tank": ["storage tank", "storage tanks", "oil tank"],
@@ -59,18 +70,26 @@ WORDS: dict[str, list[str]] = {
     "train": ["train", "railway train"],
     "harbor": ["harbor", "dock", "port"],
 }
-PREFIXES = ["the ", "all the ", "all ", "every "]
+#: what people type around the words; the first four are the most common
+FRAMES = ["the {}", "all the {}", "all {}", "every {}", "some {}", "each {}", "{} here", "{} in this photo", "mark the {}",
+          "highlight the {}", "outline all {}", "segment {}", "locate the {}", "please select the {}", "which pixels are {}",
+          "is there any {}", "i want the {}", "{}, please", "area of {}", "only the {}"]
+
+
+def framed(words: str, rng: random.Random) -> str:
+    """The words as a request: an article, a quantifier, a sentence."""
+    return (rng.choice(FRAMES[:4]) if rng.random() < 0.4 else rng.choice(FRAMES)).format(words)
 
 
 def draw(concept: str, rng: random.Random) -> str:
-    """A wording of the concept: canonical 55 % of the time, sometimes with an article."""
+    """A wording of the concept: canonical 40 % of the time, sometimes within a request."""
     words = WORDS[concept]
-    word = words[0] if rng.random() < 0.55 else rng.choice(words[1:])
-    return (rng.choice(PREFIXES) if rng.random() < 0.12 else "") + word
+    word = words[0] if rng.random() < 0.4 else rng.choice(words[1:])
+    return framed(word, rng) if rng.random() < 0.25 else word
 
 
 def all_expressions() -> list[str]:
-    return [p + w for words in WORDS.values() for w in words for p in ["", *PREFIXES]]
+    return [f.format(w) for words in WORDS.values() for w in words for f in ["{}", *FRAMES]]
 
 
 class TextFeatures:

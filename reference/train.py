@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from aerial import Batches, CropSampler, Pair, absent_pairs, cutouts, iou, load_split, normalise, tensor, triplet_pairs, validation_pairs
 from augment import IGNORE
-from expressions import TextFeatures, all_expressions
+from expressions import TextFeatures
 from rrsis_twin import Rrsis, RrsisConfig
 from rrsis_twin.bert import load_minilm
 from rrsis_twin.decoder import upsample
@@ -132,7 +132,6 @@ def main() -> None:
     else:
         net.bert_model = load_minilm(net.config.bert, o.minilm)
         text = TextFeatures(net.bert_model, o.minilm / "tokenizer.json", net.config.max_tokens, device)
-        text.add(all_expressions())
     net.model.to(device)
     ema = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(parameter_groups(net.model, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), foreach=True)

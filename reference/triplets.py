@@ -9,6 +9,7 @@ import json
 import math
 import random
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from augment import IGNORE
-from expressions import WORDS, draw
+from expressions import WORDS, draw, framed
 
 #: how often a kind is asked for first, where a scene has it: many relations stand on coarse outlines
-KINDS = {"category": 0.55, "attribute": 0.25, "relation": 0.2}
+KINDS = {"category": 0.6, "attribute": 0.25, "relation": 0.15}
 #: how often something absent is asked for first, where a scene has such a triplet
 ABSENT = 0.22
 #: relation -> other ways to say it
@@ -85,13 +86,13 @@ def reworded(expression: str, rng: random.Random) -> str:
     if expression in WORDS:
         return draw(expression, rng)
     if rng.random() < 0.5:
-        return expression
+        return framed(expression, rng) if rng.random() < 0.15 else expression
     if found := PATTERN.match(expression):
         subject, relation, the, reference = found.groups()
         if reference in WORDS:
             subject = rng.choice(WORDS.get(subject, [subject]))
             return f"{subject} {rng.choice(RELATIONS[relation])} {the or ''}{rng.choice(WORDS[reference][:3])}"
-    return ("the " if rng.random() < 0.3 else "") + expression
+    return framed(expression, rng)
 
 
 class TripletSampler:
@@ -101,6 +102,9 @@ class TripletSampler:
         self.scenes = scenes
         self.sources = sorted({s.source for s in scenes})
         self.by_source = {name: [s for s in scenes if s.source == name] for name in self.sources}
+        # What few scenes show ("bus") is asked for more often where it is.
+        seen = Counter(t.expression for s in scenes for t in s.triplets if len(t.points))
+        self.rarity = {expression: count**-0.5 for expression, count in seen.items()}
         self.shares = [sum(len(s.triplets) for s in self.by_source[name]) ** 0.7 for name in self.sources]
 
     def draw(self, count: int, rng: random.Random) -> tuple[TripletScene, list[Triplet]]:
@@ -114,7 +118,8 @@ class TripletSampler:
         else:
             kinds = {k: [t for t in present if t.kind == k] for k in {t.kind for t in present}}
             names = sorted(kinds)
-            first = rng.choice(kinds[rng.choices(names, [KINDS.get(k, 0.2) for k in names])[0]])
+            of_kind = kinds[rng.choices(names, [KINDS.get(k, 0.2) for k in names])[0]]
+            first = rng.choices(of_kind, [self.rarity[t.expression] for t in of_kind])[0]
         asked = [first]
         rest = [t for t in scene.triplets if t is not first]
         while len(asked) < count:
