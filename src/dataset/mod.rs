@@ -8,9 +8,9 @@
 mod builder;
 mod error;
 pub mod instance;
+pub mod nearest;
 mod provenance;
 pub mod refsegrs;
-pub mod regions;
 pub mod relations;
 pub mod release;
 pub mod scene;

@@ -4,9 +4,9 @@
 //! The annotation may have unknown pixels, so a region is *selected*, *not selected* or *uncertain*:
 //! uncertain where the unknown pixels, were they the reference, would turn the decision.
 
-use super::regions::{Nearest, Regions};
+use super::nearest::Nearest;
 use super::vocabulary::Test;
-use crate::mask::Mask;
+use crate::mask::{Connectivity, Mask, Regions};
 
 /// Metres a pixel that are assumed where a scene does not tell. A coarse value makes the buffers
 /// narrow, and so errs towards regions that touch.
@@ -70,7 +70,7 @@ impl Shape {
     /// Analyses a mask.
     pub fn new(mask: Mask) -> Self {
         Self {
-            regions: Regions::find(&mask),
+            regions: Regions::find(&mask, Connectivity::Eight),
             nearest: Nearest::find(&mask),
             mask,
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::DatasetError;
 use super::instance::Instance;
 use crate::image::{Raster, decode, decode_dynamic};
-use crate::mask::nearest;
+use crate::mask::resized;
 
 /// Label of pixels that nobody knows.
 pub const IGNORE: u8 = 255;
@@ -147,14 +147,10 @@ impl LabelMap {
 
     /// The map at another size, each pixel the nearest one.
     pub fn resize_nearest(&self, width: usize, height: usize) -> Self {
-        let columns: Vec<usize> = nearest(self.width, width).collect();
-        let data = nearest(self.height, height)
-            .flat_map(|y| columns.iter().map(move |x| self.data[y * self.width + x]))
-            .collect();
         Self {
             width,
             height,
-            data,
+            data: resized(&self.data, [self.width, self.height], [width, height]),
         }
     }
 

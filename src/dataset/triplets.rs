@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::regions::Nearest;
+use super::nearest::Nearest;
 use super::relations::{Selection, Shape, Surroundings, UNKNOWN_GSD_M, select};
 use super::scene::{IGNORE, LabelMap, Scene};
 use super::vocabulary::{

@@ -38,6 +38,12 @@ pub struct Georeference {
 }
 
 impl Georeference {
+    /// Where the image of an encoded TIFF file lies; `None` where it does not tell, or is no TIFF.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Decoder::new(Cursor::new(bytes)).ok()?;
+        Self::read(&mut reader)
+    }
+
     /// What the tags of a file say; `None` where they say nothing, or nonsense.
     pub(super) fn read<R: Read + Seek>(reader: &mut Decoder<R>) -> Option<Self> {
         let mut numbers = |tag| reader.get_tag_f64_vec(tag).unwrap_or_default();

@@ -1,12 +1,20 @@
 //! Masks: what the network gives, what a file holds.
 
+mod coco;
 mod file;
+mod geojson;
 mod margin;
+mod polygons;
+mod regions;
 mod stitch;
 
 use thiserror::Error;
 
+pub use coco::CocoRle;
+pub use geojson::{Feature, feature_collection};
 pub use margin::MarginMap;
+pub use polygons::{Polygon, Ring};
+pub use regions::{Connectivity, Regions};
 pub(crate) use stitch::Stitch;
 
 use crate::image::ImageError;
@@ -93,20 +101,28 @@ impl Mask {
 
     /// The mask at another size by nearest neighbour, as the official pipeline resizes targets.
     pub fn resize_nearest(&self, width: usize, height: usize) -> Self {
-        let columns: Vec<usize> = nearest(self.width, width).collect();
-        let data = nearest(self.height, height)
-            .flat_map(|y| columns.iter().map(move |x| self.data[y * self.width + x]))
-            .collect();
         Self {
             width,
             height,
-            data,
+            data: resized(&self.data, [self.width, self.height], [width, height]),
         }
     }
 }
 
+/// A map of other columns and rows, each value that of the nearest cell.
+pub(crate) fn resized<T: Copy>(
+    values: &[T],
+    [width, height]: [usize; 2],
+    [columns, rows]: [usize; 2],
+) -> Vec<T> {
+    let columns: Vec<usize> = nearest(width, columns).collect();
+    nearest(height, rows)
+        .flat_map(|y| columns.iter().map(move |x| values[y * width + x]))
+        .collect()
+}
+
 /// Input position whose cell holds the centre of each output position.
-pub(crate) fn nearest(input: usize, output: usize) -> impl Iterator<Item = usize> {
+fn nearest(input: usize, output: usize) -> impl Iterator<Item = usize> {
     let scale = input as f64 / output as f64;
     // Pillow adds up the steps, and where a centre falls on the edge of a cell the rounding of the
     // sum decides.
