@@ -4,6 +4,8 @@
 //! opened from a manifest; its files arrive one by one in any order, so that a page can fetch each
 //! when it is first needed.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -11,7 +13,7 @@ use crate::error::{DeviceError, Error, Result};
 use crate::expression::{ExpressionTokenizer, TokenizedExpression};
 use crate::image::{Raster, Tile, TileGrid};
 use crate::mask::{MarginMap, Mask, Stitch};
-use crate::network::{Bert, LanguageFeatures, LgceNetwork, Trace};
+use crate::network::{Bert, ImageFeatures, LanguageFeatures, LgceNetwork, Trace};
 use crate::platform::{ComputeDevice, DeviceChoice, now_ms};
 use crate::weights::{Manifest, Part, WeightsError, shard};
 
@@ -29,6 +31,15 @@ pub struct Segmenter {
     tokenizer: Option<ExpressionTokenizer>,
     text: Option<Bert>,
     vision: Option<LgceNetwork>,
+    stem: Mutex<Option<Stem>>,
+}
+
+/// What was last computed of an image before any word is read: the next expression on the same image
+/// goes on from there.
+#[derive(Debug)]
+struct Stem {
+    image: Raster,
+    features: ImageFeatures,
 }
 
 /// What a caller may change for one call; `None` keeps the manifest's value.
@@ -63,6 +74,8 @@ pub struct Segmentation {
     pub mask: Mask,
     /// The network's output, from which masks at other thresholds can be drawn.
     pub margin: MarginMap,
+    /// The probability above which a pixel is foreground.
+    pub threshold: f32,
     /// The expression was longer than the network reads.
     pub truncated: bool,
     /// Where the time went.
@@ -72,7 +85,7 @@ pub struct Segmentation {
 /// Milliseconds spent in each step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timings {
-    /// Resizing and normalising the image.
+    /// Cutting and resizing the image.
     pub preprocess_ms: f64,
     /// Tokenizer and language encoder, as far as the device works while it is called.
     pub text_ms: f64,
@@ -95,6 +108,7 @@ impl Segmenter {
             tokenizer: None,
             text: None,
             vision: None,
+            stem: Mutex::default(),
         })
     }
 
@@ -114,6 +128,7 @@ impl Segmenter {
             tokenizer: Some(tokenizer),
             text: Some(text),
             vision: Some(vision),
+            stem: Mutex::default(),
         }
     }
 
@@ -159,6 +174,7 @@ impl Segmenter {
             }
             Part::Vision => {
                 let network = LgceNetwork::new(config, &self.device.device);
+                self.stem = Mutex::default();
                 self.vision = Some(filled(network, content, file)?);
             }
         }
@@ -199,10 +215,14 @@ impl Segmenter {
             return Ok(());
         }
         let side = self.resolution(resolution)?;
-        let pixels = vec![0.0; 3 * side * side];
+        let black = Raster {
+            width: side,
+            height: side,
+            rgb: vec![0; 3 * side * side],
+        };
         let tokens = self.tokenizer()?.encode("building", self.max_tokens())?;
         let language = self.encode_text(&tokens)?;
-        self.run_vision(pixels, side, &language).await?;
+        self.run_vision(black, &language).await?;
         Ok(())
     }
 
@@ -274,20 +294,13 @@ impl Segmenter {
 
     /// Foreground minus background logit at a quarter of the network's resolution.
     ///
-    /// `pixels`: normalised RGB `[3, side, side]`. The only read from the device is this map.
-    async fn run_vision(
-        &self,
-        pixels: Vec<f32>,
-        side: usize,
-        language: &LanguageFeatures,
-    ) -> Result<MarginMap> {
+    /// `image`: of the network's input size. The only read from the device is this map.
+    async fn run_vision(&self, image: Raster, language: &LanguageFeatures) -> Result<MarginMap> {
         let network = self
             .vision
             .as_ref()
             .ok_or_else(|| self.not_loaded(Part::Vision))?;
-        let image = TensorData::new(pixels, [1, 3, side, side]);
-        let image = Tensor::<4>::from_data(image, &self.device.device);
-        let features = network.encode_image(image, &mut Trace::off());
+        let features = self.stem(network, image);
         let logits = network.forward(features, language, &mut Trace::off());
         let [_, _, height, width] = logits.dims();
         let margin = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
@@ -319,6 +332,25 @@ impl Segmenter {
             height,
             data,
         })
+    }
+
+    /// The part of the network that reads no words, unless the last image was the same one.
+    fn stem(&self, network: &LgceNetwork, image: Raster) -> ImageFeatures {
+        // What a panic elsewhere left behind is a finished value all the same.
+        let mut last = self.stem.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stem) = last.as_ref().filter(|stem| stem.image == image) {
+            return stem.features.clone();
+        }
+        let input = &self.manifest.input;
+        let shape = [1, 3, image.height, image.width];
+        let pixels = TensorData::new(image.normalised_chw(input.mean, input.std), shape);
+        let pixels = Tensor::<4>::from_data(pixels, &self.device.device);
+        let features = network.encode_image(pixels, &mut Trace::off());
+        *last = Some(Stem {
+            image,
+            features: features.clone(),
+        });
+        features
     }
 
     fn tokenizer(&self) -> Result<&ExpressionTokenizer> {
@@ -424,12 +456,9 @@ impl Job<'_> {
             return Ok(false);
         };
         let start = now_ms();
-        let pixels = self.pixels(tile);
+        let image = self.input(tile);
         let prepared = now_ms();
-        let margin = self
-            .segmenter
-            .run_vision(pixels, self.side, &self.language)
-            .await?;
+        let margin = self.segmenter.run_vision(image, &self.language).await?;
         self.timings.preprocess_ms += prepared - start;
         self.timings.vision_ms += now_ms() - prepared;
         self.done += 1;
@@ -464,6 +493,7 @@ impl Job<'_> {
         Segmentation {
             mask,
             margin,
+            threshold: self.threshold,
             truncated: self.truncated,
             timings: Timings {
                 postprocess_ms: now_ms() - start,
@@ -472,19 +502,13 @@ impl Job<'_> {
         }
     }
 
-    /// What the network reads of a tile: normalised RGB `[3, side, side]`.
-    fn pixels(&self, tile: Tile) -> Vec<f32> {
-        let input = &self.segmenter.manifest.input;
-        let part;
-        let image = if (tile.width, tile.height) == (self.image.width, self.image.height) {
-            self.image
+    /// What the network reads of a tile, `side` x `side`.
+    fn input(&self, tile: Tile) -> Raster {
+        if (tile.width, tile.height) == (self.image.width, self.image.height) {
+            self.image.resize_exact(self.side, self.side)
         } else {
-            part = self.image.cut(tile);
-            &part
-        };
-        image
-            .resize_exact(self.side, self.side)
-            .normalised_chw(input.mean, input.std)
+            self.image.cut(tile).resize_exact(self.side, self.side)
+        }
     }
 }
 

@@ -96,6 +96,36 @@ fn a_written_model_segments_at_the_images_own_size() {
 }
 
 #[test]
+fn what_is_kept_of_an_image_serves_that_image_alone() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    write(&untrained(&config), &config, Quantization::Q8, dir.path());
+    let open =
+        || pollster::block_on(Segmenter::open_dir(dir.path(), DeviceChoice::Cpu)).expect("opens");
+    let run = |segmenter: &Segmenter, image: &Raster, expression: &str, resolution| {
+        let options = SegmentOptions {
+            resolution: Some(resolution),
+            ..SegmentOptions::default()
+        };
+        pollster::block_on(segmenter.segment(image, expression, &options))
+            .expect("runs")
+            .margin
+    };
+    let (first, second) = (gradient(75, 58), gradient(58, 75));
+    let used = open();
+    for (image, expression, resolution) in [
+        (&first, "building", 64),
+        (&first, "water", 64),
+        (&second, "water", 64),
+        (&first, "water", 96),
+        (&first, "building", 64),
+    ] {
+        let fresh = run(&open(), image, expression, resolution);
+        assert_eq!(run(&used, image, expression, resolution), fresh);
+    }
+}
+
+#[test]
 fn a_large_image_goes_through_in_tiles_and_says_how_far_it_is() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let config = thin();

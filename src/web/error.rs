@@ -39,6 +39,8 @@ fn code(error: &Error) -> &'static str {
         Error::Cancelled => "cancelled",
         Error::Device(_) => "device",
         Error::Option { .. } => "options",
-        Error::Mask(_) | Error::Metrics(_) | Error::Io { .. } => "internal",
+        Error::Mask(_) | Error::Metrics(_) | Error::Incomplete { .. } | Error::Io { .. } => {
+            "internal"
+        }
     }
 }

@@ -4,8 +4,10 @@
 //! and a message for the person in front of the page.
 
 mod error;
+mod output;
+mod picture;
 
-use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -102,16 +104,15 @@ impl WebSegmenter {
         let picture = decode_picture(&image).map_err(crate::Error::from)?;
         // The encoded bytes are not needed while the network runs.
         drop(image);
-        let options = SegmentOptions {
-            threshold,
-            resolution,
-            ..SegmentOptions::default()
-        };
+        let options = options(threshold, resolution);
         let mut segmentation = self
             .run(&picture.raster, expression, &options, on_tile)
             .await?;
         picture.clear_missing(&mut segmentation.mask);
-        Ok(WebSegmentation { segmentation })
+        Ok(WebSegmentation {
+            segmentation,
+            measured: picture.measured,
+        })
     }
 
     /// The mask of an expression in an image of RGBA pixels.
@@ -127,13 +128,11 @@ impl WebSegmenter {
     ) -> JsResult<WebSegmentation> {
         let raster = Raster::from_rgba(width, height, &rgba).map_err(crate::Error::from)?;
         drop(rgba);
-        let options = SegmentOptions {
-            threshold,
-            resolution,
-            ..SegmentOptions::default()
-        };
-        let segmentation = self.run(&raster, expression, &options, on_tile).await?;
-        Ok(WebSegmentation { segmentation })
+        let options = options(threshold, resolution);
+        Ok(WebSegmentation {
+            segmentation: self.run(&raster, expression, &options, on_tile).await?,
+            measured: None,
+        })
     }
 
     async fn run(
@@ -161,10 +160,19 @@ impl WebSegmenter {
     }
 }
 
+fn options(threshold: Option<f32>, resolution: Option<usize>) -> SegmentOptions {
+    SegmentOptions {
+        threshold,
+        resolution,
+        ..SegmentOptions::default()
+    }
+}
+
 /// A mask and how it came about.
 #[wasm_bindgen(js_name = Segmentation)]
 pub struct WebSegmentation {
     segmentation: Segmentation,
+    measured: Option<Vec<u8>>,
 }
 
 #[wasm_bindgen(js_class = Segmentation)]
@@ -191,6 +199,37 @@ impl WebSegmentation {
     pub fn take_mask(&mut self) -> Uint8Array {
         let data = std::mem::take(&mut self.segmentation.mask.data);
         Uint8Array::from(data.as_slice())
+    }
+
+    /// Columns of the map of margins.
+    #[wasm_bindgen(getter)]
+    pub fn margin_width(&self) -> usize {
+        self.segmentation.margin.width
+    }
+
+    /// Rows of the map of margins.
+    #[wasm_bindgen(getter)]
+    pub fn margin_height(&self) -> usize {
+        self.segmentation.margin.height
+    }
+
+    /// Foreground minus background logit at the network's own resolution, row-major; empty on a
+    /// second call. `mask_at` draws masks at other thresholds from it.
+    pub fn take_margin(&mut self) -> Float32Array {
+        let data = std::mem::take(&mut self.segmentation.margin.data);
+        Float32Array::from(data.as_slice())
+    }
+
+    /// The probability above which a pixel was taken.
+    #[wasm_bindgen(getter)]
+    pub fn threshold(&self) -> f32 {
+        self.segmentation.threshold
+    }
+
+    /// 1 where the image holds a measurement, where some of it does not; empty on a second call.
+    pub fn take_measured(&mut self) -> Option<Uint8Array> {
+        let measured = self.measured.take()?;
+        Some(Uint8Array::from(measured.as_slice()))
     }
 
     /// Milliseconds spent in each step.
