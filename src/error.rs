@@ -53,6 +53,14 @@ pub enum Error {
         /// What would work.
         expected: &'static str,
     },
+    /// Some of many results could not be made; each has been told.
+    #[error("{failed} of {total} results could not be made: see the lines with \"error\".")]
+    Incomplete {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
     /// A file could not be read or written.
     #[error("{action} {path} failed: {source}")]
     Io {

@@ -126,7 +126,7 @@ fn bad_images_and_expressions_are_refused_in_a_sentence() {
         ("empty.png", &["0 bytes"]),
         ("text.png", &["not an image", "PNG, JPEG"]),
         ("cut.jpg", &["cut short"]),
-        (".", &["Reading"]),
+        (".", &["mask.png", "a directory"]),
     ] {
         assert_refused(path, &segment(path, image, "building"), words);
     }
@@ -150,6 +150,129 @@ fn a_damaged_or_missing_model_is_refused() {
     assert_refused(path, &segment(path, "scene.png", "car"), &["vision.bpk"]);
     fs::remove_dir_all(path.join("model")).unwrap();
     assert_refused(path, &segment(path, "scene.png", "car"), &["manifest.json"]);
+}
+
+/// Runs `rrsis segment` on the CPU with the thin model.
+fn segment_many(folder: &Path, arguments: &[&str]) -> Output {
+    let model = ["--model", "model", "--device", "cpu"];
+    rrsis(folder, &[&["segment"], arguments, &model[..]].concat())
+}
+
+fn json_lines(text: &str) -> Vec<serde_json::Value> {
+    let lines = text.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn many_images_and_expressions_give_a_file_and_a_line_each() {
+    let folder = workplace();
+    let path = folder.path();
+    fs::create_dir_all(path.join("images/north")).unwrap();
+    fs::copy(path.join("scene.png"), path.join("images/a.png")).unwrap();
+    fs::copy(path.join("scene.png"), path.join("images/north/a.png")).unwrap();
+    fs::write(path.join("images/notes.txt"), "no image").unwrap();
+    fs::write(path.join("images/broken.jpg"), "no image either").unwrap();
+    fs::write(path.join("ask.txt"), "building\n\n car, on the road \n").unwrap();
+    let ask = ["images", "--expressions", "ask.txt", "--out", "out"];
+    let output = segment_many(path, &ask);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("2 of 6 results"),
+        "{}",
+        text(&output.stderr)
+    );
+    let lines = json_lines(&text(&output.stdout));
+    assert_eq!(lines.len(), 6);
+    let (failed, made): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| line.get("error").is_some());
+    assert_eq!((failed.len(), made.len()), (2, 4));
+    assert!(
+        failed
+            .iter()
+            .all(|line| line["image"] == "images/broken.jpg")
+    );
+    for line in &made {
+        let file = path.join(line["output"].as_str().unwrap());
+        let mask = Mask::decode(&fs::read(&file).unwrap(), "mask").unwrap();
+        assert_eq!(line["pixels"], mask.foreground());
+        assert_eq!(
+            (line["width"].as_u64(), line["height"].as_u64()),
+            (Some(90), Some(70))
+        );
+    }
+    let outputs: Vec<_> = made
+        .iter()
+        .map(|line| line["output"].as_str().unwrap())
+        .collect();
+    assert_eq!(outputs[0], "out/a-building.png");
+    assert!(
+        outputs[1].starts_with("out/a-car-on-the-road-"),
+        "{outputs:?}"
+    );
+    assert!(outputs[2].starts_with("out/north/a-"), "{outputs:?}");
+
+    // What is there is not computed again; what is missing is, and only that.
+    fs::remove_file(path.join("images/broken.jpg")).unwrap();
+    fs::remove_file(path.join(outputs[1])).unwrap();
+    let output = segment_many(
+        path,
+        &[&ask[..], &["--results", "log/lines.jsonl"]].concat(),
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "");
+    let lines = json_lines(&fs::read_to_string(path.join("log/lines.jsonl")).unwrap());
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["output"], outputs[1]);
+    let output = segment_many(
+        path,
+        &[&ask[..], &["--overwrite", "--shard", "2/2"]].concat(),
+    );
+    assert_eq!(json_lines(&text(&output.stdout)).len(), 2);
+}
+
+#[test]
+fn outlines_and_run_lengths_hold_the_mask() {
+    let folder = workplace();
+    let path = folder.path();
+    let ask = ["scene.png", "--expression", "building", "--out", "out"];
+    let output = segment_many(path, &ask);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mask = fs::read(path.join("out/scene-building.png")).unwrap();
+    let pixels = Mask::decode(&mask, "mask").unwrap().foreground();
+
+    let outlines = [
+        &ask[..],
+        &["--format", "geojson", "--gsd", "2", "--simplify", "0"],
+    ]
+    .concat();
+    let output = segment_many(path, &outlines);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let line = &json_lines(&text(&output.stdout))[0];
+    assert_eq!(line["area_m2"], 4.0 * pixels as f64);
+    let file = fs::read(path.join("out/scene-building.geojson")).unwrap();
+    let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    let features = file["features"].as_array().unwrap();
+    assert_eq!(line["regions"], features.len());
+    let sum: u64 = features
+        .iter()
+        .map(|f| f["properties"]["pixels"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, pixels);
+
+    let output = segment_many(path, &[&ask[..], &["--format", "coco-rle"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let file = fs::read(path.join("out/scene-building.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    assert_eq!(file["segmentation"]["size"], serde_json::json!([70, 90]));
+    assert!(!file["segmentation"]["counts"].as_str().unwrap().is_empty());
+
+    let output = segment_many(path, &[&ask[..], &["--format", "geotiff"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stdout).contains("no GeoTIFF"),
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 #[test]
