@@ -37,6 +37,15 @@ export interface SegmentResult {
   height: number;
   /** 0 or 1 a pixel, row-major: `width * height`. */
   mask: Uint8Array;
+  /**
+   * Foreground minus background logit at the network's own resolution, row-major. The probability of
+   * a place is the sigmoid of its margin, interpolated bilinearly with aligned corners.
+   */
+  margin: { width: number; height: number; data: Float32Array };
+  /** The probability above which a pixel was taken. */
+  threshold: number;
+  /** 1 a pixel that holds a measurement, where some of the image does not (`nodata` of a GeoTIFF). */
+  measured?: Uint8Array;
   /** Where the network ran. */
   device: Device;
   /** Whether the expression was longer than the network reads. */
@@ -63,6 +72,26 @@ export interface SegmenterOptions {
   resolution?: number;
 }
 
+export interface ImagePreview {
+  bitmap: ImageBitmap;
+  /** The image's own size. */
+  width: number;
+  height: number;
+  /** Metres a pixel, where the file tells. */
+  gsd?: number;
+  /** Code of the coordinate system at EPSG, where the file tells. */
+  epsg?: number;
+}
+
+export interface GeoJsonOptions {
+  /** A GeoTIFF gives the coordinates its system; else they are pixels from the upper left corner. */
+  image?: Blob;
+  /** Metres a pixel: regions then have an `area_m2`. */
+  gsd?: number;
+  /** Pixels by which outlines may leave the edges of the pixels, to have fewer corners. Default: 1. */
+  tolerance?: number;
+}
+
 export class Segmenter extends EventTarget {
   constructor(options?: SegmenterOptions);
   /** Known once the program has been loaded. */
@@ -77,6 +106,19 @@ export class Segmenter extends EventTarget {
     expression: string,
     options?: SegmentOptions & { resolution?: number },
   ): Promise<SegmentResult>;
+  /** The mask of a result at another threshold, without another run of the network. */
+  maskAt(result: SegmentResult, threshold: number, options?: { signal?: AbortSignal }): Promise<Uint8Array>;
+  /** Decodes an image, such as a GeoTIFF, that the browser cannot show; `most`: pixels a side of the bitmap (2048). */
+  preview(image: Blob, options?: { most?: number; signal?: AbortSignal }): Promise<ImagePreview>;
+  /** Number of connected regions; pixels that share an edge are connected. */
+  countRegions(result: Pick<SegmentResult, "mask" | "width" | "height">): Promise<number>;
+  /** Outlines of masks of one image as the text of a GeoJSON file. */
+  toGeoJson(
+    found: (Pick<SegmentResult, "mask" | "width" | "height"> & { expression: string })[],
+    options?: GeoJsonOptions,
+  ): Promise<string>;
+  /** A mask as a GeoTIFF file at the place of a GeoTIFF image. */
+  toGeoTiff(result: Pick<SegmentResult, "mask" | "width" | "height">, image: Blob): Promise<Uint8Array>;
   /** Gives the worker back; it ends when nobody uses it any more. */
   close(): void;
   addEventListener(

@@ -80,21 +80,70 @@ export class Segmenter extends EventTarget {
       signal,
     );
     const result = await this.#call({ type: "segment", input, expression, threshold, resolution }, signal);
-    const { width, height, mask, device, truncated, timings } = result;
-    return {
-      width,
-      height,
-      mask,
-      device,
-      truncated,
-      timings: { ...timings, total_ms: performance.now() - start },
-    };
+    const { timings, fallback, ...rest } = result;
+    return { ...rest, timings: { ...timings, total_ms: performance.now() - start } };
+  }
+
+  /**
+   * The mask of a result at another threshold, without another run of the network.
+   * @param {import("./engine.js").SegmentResult} result
+   * @param {number} threshold between 0 and 1
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Uint8Array>}
+   */
+  maskAt({ margin, width, height, measured }, threshold, { signal } = {}) {
+    return this.#tool("maskAt", { margin, width, height, measured, threshold }, signal);
+  }
+
+  /**
+   * Decodes an image, such as a GeoTIFF, that the browser cannot show.
+   * @param {Blob} image
+   * @param {{most?: number, signal?: AbortSignal}} [options] `most`: pixels a side of the bitmap
+   * @returns {Promise<{bitmap: ImageBitmap, width: number, height: number, gsd?: number, epsg?: number}>}
+   */
+  async preview(image, { most = 2048, signal } = {}) {
+    return this.#tool("preview", { bytes: new Uint8Array(await image.arrayBuffer()), most }, signal);
+  }
+
+  /**
+   * Number of connected regions; pixels that share an edge are connected.
+   * @param {{mask: Uint8Array, width: number, height: number}} result
+   * @returns {Promise<number>}
+   */
+  countRegions({ mask, width, height }) {
+    return this.#tool("countRegions", { mask, width, height });
+  }
+
+  /**
+   * Outlines of masks of one image as the text of a GeoJSON file.
+   * @param {{expression: string, mask: Uint8Array, width: number, height: number}[]} found
+   * @param {{image?: Blob, gsd?: number, tolerance?: number}} [options] `image`: a GeoTIFF gives the
+   *   coordinates their system; `gsd`: metres a pixel; `tolerance`: pixels
+   * @returns {Promise<string>}
+   */
+  async toGeoJson(found, { image, gsd, tolerance = 1 } = {}) {
+    const features = found.map(({ expression, mask, width, height }) => ({ expression, mask, width, height, gsd }));
+    return this.#tool("geoJson", { features, image: image && new Uint8Array(await image.arrayBuffer()), tolerance });
+  }
+
+  /**
+   * A mask as a GeoTIFF file at the place of a GeoTIFF image.
+   * @param {{mask: Uint8Array, width: number, height: number}} result
+   * @param {Blob} image
+   * @returns {Promise<Uint8Array>}
+   */
+  async toGeoTiff({ mask, width, height }, image) {
+    return this.#tool("geoTiff", { mask, width, height, image: new Uint8Array(await image.arrayBuffer()) });
   }
 
   /** Gives the worker back; it ends when nobody uses it any more. */
   close() {
     this.#host?.release();
     this.#host = undefined;
+  }
+
+  #tool(tool, input, signal) {
+    return this.#call({ type: "tool", tool, input }, signal);
   }
 
   async #call(message, signal) {
@@ -107,7 +156,7 @@ export class Segmenter extends EventTarget {
           this.dispatchEvent(new CustomEvent("progress", { detail: progress }));
         },
       });
-      this.#note(value);
+      if (message.type !== "tool") this.#note(value);
       return value;
     } catch (error) {
       // Cancelled calls keep the reason that the caller gave.

@@ -6,8 +6,23 @@ export * from "./engine.js";
 
 export interface RrsisSegmentEventMap extends HTMLElementEventMap {
   progress: CustomEvent<Progress>;
-  result: CustomEvent<SegmentResult & { expression: string }>;
+  /** `source`: the URL of the image where it has one, else "". */
+  result: CustomEvent<SegmentResult & { expression: string; source: string }>;
   error: CustomEvent<{ code: RrsisError["code"]; message: string }>;
+}
+
+/** What one expression found. */
+export interface FoundLayer {
+  expression: string;
+  /** `#rrggbb` */
+  color: string;
+  visible: boolean;
+  threshold: number;
+  /** Share of the image, 0 to 1. */
+  share: number;
+  /** Connected regions; undefined until they have been counted. */
+  regions?: number;
+  result: SegmentResult;
 }
 
 export class RrsisSegment extends HTMLElement {
@@ -23,6 +38,12 @@ export class RrsisSegment extends HTMLElement {
   resolution: number | null;
   /** Attribute `samples`: URL of a list of samples (see samples/samples.json). */
   samples: string;
+  /** Attribute `loading`: "lazy" does not fetch `src` before the element comes into view. */
+  loading: "eager" | "lazy";
+  /** Attribute `poster`: URL of a picture that stands for `src` until somebody presses it. */
+  poster: string;
+  /** What was found in the picture, the topmost last. */
+  readonly found: readonly FoundLayer[];
   /** Attribute `state`, set by the element. */
   readonly state: "idle" | "loading" | "ready" | "running" | "done" | "error";
 
@@ -32,6 +53,8 @@ export class RrsisSegment extends HTMLElement {
   segment(image: ImageSource, expression: string, options?: SegmentOptions): Promise<SegmentResult>;
   /** Shows a file that was dropped, chosen or pasted. */
   openFile(file: File): void;
+  /** Removes what was found; the picture stays. */
+  clear(): void;
 
   addEventListener<K extends keyof RrsisSegmentEventMap>(
     type: K,

@@ -8,21 +8,24 @@
 import { abortReason, asRrsisError, RrsisError } from "./lib/errors.js";
 import { fetchImage } from "./lib/image-input.js";
 import { createSegmenter, DEFAULT_MODEL } from "./engine.js";
-import { coverage, drawMask, drawPicture, maskPng } from "./element/overlay.js";
+import { Found } from "./element/found.js";
+import { receiveDrops } from "./element/drops.js";
+import { drawPicture } from "./element/overlay.js";
 import { markUsed, receivePaste, refusePaste } from "./element/paste.js";
-import { fileOf, openPicture } from "./element/picture.js";
+import { openPicture } from "./element/picture.js";
 import { readSamples, sampleButton } from "./element/samples.js";
 import { adoptStyles } from "./element/styles.js";
 import { TEMPLATE } from "./element/template.js";
 import { deviceName, megabytes, percent, seconds, shortened } from "./element/text.js";
+import { Viewport } from "./element/viewport.js";
+import { choices, remember, SUGGESTIONS } from "./element/vocabulary.js";
 
 export { createSegmenter, DEFAULT_MODEL, RrsisError };
 
-const SUGGESTIONS = ["building", "vegetation", "water", "road", "car"];
 const MASK_COLOR = "#ff2d8a";
 
 export class RrsisSegment extends HTMLElement {
-  static observedAttributes = ["model", "src", "expression", "device", "resolution", "samples"];
+  static observedAttributes = ["model", "src", "expression", "device", "resolution", "samples", "poster"];
 
   /** @type {Record<string, any>} parts of the shadow document by class name */
   #ui = {};
@@ -30,8 +33,11 @@ export class RrsisSegment extends HTMLElement {
   #engine;
   /** @type {import("./element/picture.js").Picture | undefined} */
   #picture;
-  #result;
+  /** @type {Found} */
+  #found;
   #color = MASK_COLOR;
+  /** @type {Viewport} */
+  #viewport;
   /** Work in progress; the state settles when it reaches zero. */
   #pending = 0;
   /** The latest segmentation; earlier ones no longer draw. */
@@ -44,7 +50,6 @@ export class RrsisSegment extends HTMLElement {
   #ahead;
   #fetchedAhead = new Set();
   #stage = "";
-  #drags = 0;
   #connected = new AbortController();
 
   constructor() {
@@ -56,17 +61,28 @@ export class RrsisSegment extends HTMLElement {
       this.#ui[element.id || element.classList[0]] ??= element;
     }
     this.#ui.slot = root.querySelector("slot");
+    this.#found = new Found(this.#ui, {
+      engine: () => this.#use(),
+      fail: (error) => this.#fail(error),
+      announce: (text) => this.#announce(text),
+      changed: () => this.#pending === 0 && this.state !== "error" && this.#settle(),
+    });
+    this.#viewport = new Viewport(this.#ui.view, this.#ui.layers, {
+      onPoint: (at) => this.#found.point(at),
+      onZoom: (zoom) => this.#showZoom(zoom),
+    });
     this.#listen();
   }
 
   connectedCallback() {
     this.#connected = new AbortController();
-    for (const name of ["model", "src", "expression", "device", "resolution", "samples"]) this.#upgrade(name);
+    for (const name of [...RrsisSegment.observedAttributes, "loading"]) this.#upgrade(name);
     if (!this.hasAttribute("state")) this.#setState("idle");
     receivePaste(this);
     this.#readColor();
     this.#listSamples();
-    if (this.src && !this.#picture) this.#openSource();
+    this.#showPoster();
+    if (this.src && !this.#picture && !this.poster) this.#openSource();
   }
 
   disconnectedCallback() {
@@ -85,7 +101,8 @@ export class RrsisSegment extends HTMLElement {
       if (this.hasAttribute("state") && this.#pending === 0) this.#settle();
     }
     if (!this.isConnected) return;
-    if (name === "src") this.#openSource();
+    if (name === "poster") this.#showPoster();
+    if (name === "src" && (this.#picture || !this.poster)) this.#openSource();
     if (name === "samples") this.#listSamples();
   }
 
@@ -134,6 +151,26 @@ export class RrsisSegment extends HTMLElement {
   set samples(value) {
     this.#reflect("samples", value);
   }
+  /** "eager" (default), or "lazy": `src` is not fetched before the element comes into view. */
+  get loading() {
+    return this.getAttribute("loading") === "lazy" ? "lazy" : "eager";
+  }
+  set loading(value) {
+    this.#reflect("loading", value);
+  }
+  /** URL of a picture that stands for `src` until somebody presses it; "" for none. */
+  get poster() {
+    return this.getAttribute("poster") ?? "";
+  }
+  set poster(value) {
+    this.#reflect("poster", value);
+  }
+  /** What was found in the picture, the topmost last. */
+  get found() {
+    return this.#found.layers.map(({ expression, color, visible, threshold, share, regions, result }) => ({
+      expression, color, visible, threshold, share, regions, result,
+    }));
+  }
   /** "idle", "loading", "ready", "running", "done" or "error". */
   get state() {
     return this.getAttribute("state") ?? "idle";
@@ -160,8 +197,9 @@ export class RrsisSegment extends HTMLElement {
       if (this.#ui.expression.value !== expression) this.#ui.expression.value = expression;
       const engine = this.#use();
       const result = await engine.segment(picture.source, expression, { signal, threshold });
+      remember(expression);
       if (turn === this.#latest && picture === this.#picture) this.#showResult(result, expression, engine);
-      this.#emit("result", { ...result, expression });
+      this.#emit("result", { ...result, expression, source: picture.address ?? "" });
       return result;
     }, signal);
   }
@@ -172,10 +210,28 @@ export class RrsisSegment extends HTMLElement {
     this.#open(file, []);
   }
 
+  /** Removes what was found; the picture stays. */
+  clear() {
+    this.#found.clear();
+    if (this.#pending === 0) this.#settle();
+  }
+
   // Images.
 
-  #openSource() {
-    if (this.src) this.#open(this.src, [], { whenSeen: true });
+  async #openSource() {
+    if (!this.src) return;
+    const { src } = this;
+    if (this.loading === "lazy") await this.#seen();
+    if (this.isConnected && src === this.src) this.#open(src, [], { whenSeen: true });
+  }
+
+  #showPoster() {
+    const { poster, empty } = this.#ui;
+    const waits = Boolean(this.poster && this.src && !this.#picture);
+    poster.hidden = !waits;
+    if (!this.#picture) empty.hidden = waits;
+    const image = poster.querySelector("img");
+    if (waits && image.getAttribute("src") !== this.poster) image.src = this.poster;
   }
 
   /**
@@ -202,7 +258,9 @@ export class RrsisSegment extends HTMLElement {
     if (this.#picture && this.#picture.source === image) return this.#picture;
     const turn = ++this.#opening;
     const name = image instanceof File ? image.name : typeof image === "string" ? image.split(/[?#]/)[0] : "";
-    const picture = await openPicture(typeof image === "string" ? await fetchImage(image, signal) : image, name);
+    const blob = typeof image === "string" ? await fetchImage(image, signal) : image;
+    const picture = await openPicture(blob, name, (file) => this.#use().preview(file, { signal }));
+    if (typeof image === "string") picture.address = image;
     if (signal?.aborted) throw abortReason(signal);
     // Another image was opened meanwhile: this one can still be computed, but is not shown.
     if (turn === this.#opening) this.#showPicture(picture);
@@ -212,28 +270,18 @@ export class RrsisSegment extends HTMLElement {
   #showPicture(picture) {
     const ui = this.#ui;
     this.#picture = picture;
-    this.#result = undefined;
-    ui.result.hidden = true;
     this.#say("note", "");
     this.#say("attribution", "");
-    for (const canvas of [ui.fill, ui.outline]) canvas.width = canvas.height = 0;
     ui.frame.classList.add("has-picture");
-    ui.empty.hidden = true;
+    ui.empty.hidden = ui.poster.hidden = true;
     ui.view.hidden = false;
-    ui.layers.hidden = !picture.preview;
-    const label = picture.name ? `Image ${picture.name}` : "Image";
-    ui.layers.setAttribute("aria-label", label);
-    if (picture.preview) {
-      ui.layers.style.setProperty("--aspect", String(picture.width / picture.height));
-      drawPicture(ui.picture, picture.preview, picture.width, picture.height);
-      // The canvas has its pixels now; a bitmap that is not the caller's own can go.
-      if (picture.preview instanceof ImageBitmap && picture.preview !== picture.source) picture.preview.close();
-    }
-    this.#say(
-      "no-preview",
-      picture.preview ? "" : `${picture.name || "This image"} is open, but this browser cannot show its format. The mask will be shown by itself.`,
-    );
-    this.#announce(`${label} opened.`);
+    ui.layers.style.setProperty("--aspect", String(picture.width / picture.height));
+    drawPicture(ui.picture, picture.preview, picture.width, picture.height);
+    // The canvas has its pixels now; a bitmap that is not the caller's own can go.
+    if (picture.preview instanceof ImageBitmap && picture.preview !== picture.source) picture.preview.close();
+    this.#viewport.fit();
+    this.#found.begin(picture);
+    this.#announce(`${this.#found.label} opened.`);
   }
 
   async #listSamples() {
@@ -251,10 +299,7 @@ export class RrsisSegment extends HTMLElement {
     slot.replaceChildren(
       ...samples.map((sample) => {
         const button = sampleButton(sample);
-        button.addEventListener("click", () => {
-          const credit = [sample.attribution, sample.licence].filter(Boolean).join(" · ");
-          this.#openSample(sample.file, sample.expressions ?? [], credit);
-        });
+        button.addEventListener("click", () => this.#openSample(sample.file, sample.expressions ?? [], creditOf(sample)));
         return button;
       }),
     );
@@ -384,7 +429,7 @@ export class RrsisSegment extends HTMLElement {
   }
 
   #settle() {
-    this.#setState(this.#result ? "done" : this.#engine?.complete ? "ready" : "idle");
+    this.#setState(this.#found.layers.length ? "done" : this.#engine?.complete ? "ready" : "idle");
   }
 
   // What is shown.
@@ -430,27 +475,23 @@ export class RrsisSegment extends HTMLElement {
   }
 
   #showResult(result, expression, engine) {
-    this.#result = result;
-    const share = coverage(result.mask);
+    const { share } = this.#found.add(expression, result, this.#color);
     const what = `“${shortened(expression)}”`;
     const said = share === 0 ? `Nothing found for ${what}.` : `${what}: ${percent(share)} of the image`;
     const detail = document.createElement("span");
     detail.className = "detail";
     detail.textContent = ` · ${seconds(result.timings.total_ms)} on ${deviceName(result.device)}`;
     this.#ui.summary.replaceChildren(said, detail);
-    if (!this.#picture.preview) this.#ui.layers.style.setProperty("--aspect", String(result.width / result.height));
-    this.#ui.layers.hidden = false;
-    this.#ui.result.hidden = false;
-    this.#drawMask();
     this.#noteFallback(engine, result.truncated);
-    this.#ui.layers.setAttribute("aria-label", `Image with a mask. ${said}`);
     this.#announce(said);
   }
 
-  #drawMask() {
-    if (!this.#result) return;
-    const { fill, outline, layers } = this.#ui;
-    drawMask({ fill, outline }, this.#result, this.#color, layers.clientWidth);
+  #showZoom(zoom) {
+    const ui = this.#ui;
+    ui["zoom-out"].disabled = ui["zoom-fit"].disabled = zoom <= 1;
+    // Pixels are shown as squares where they are larger than those of the screen.
+    const { width } = ui.picture;
+    ui.layers.classList.toggle("pixels", zoom > 1 && (zoom * ui.layers.clientWidth) / width > 2.5);
   }
 
   #noteFallback(engine, truncated = false) {
@@ -503,22 +544,7 @@ export class RrsisSegment extends HTMLElement {
 
   #readColor() {
     const color = getComputedStyle(this).getPropertyValue("--rrsis-mask-color").trim();
-    if (/^#[0-9a-f]{6}$/i.test(color)) this.#color = color;
-    this.#ui.color.value = this.#color;
-  }
-
-  async #saveMask() {
-    try {
-      const blob = await maskPng(this.#result);
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(blob);
-      const stem = (this.#picture?.name ?? "").split("/").pop().replace(/\.[^.]*$/, "");
-      link.download = `${stem || "image"}-mask.png`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    } catch (error) {
-      this.#fail(new RrsisError("internal", `The mask could not be saved: ${error.message}.`));
-    }
+    if (/^#[0-9a-f]{6}$/i.test(color)) this.#color = color.toLowerCase();
   }
 
   // Wiring.
@@ -535,6 +561,7 @@ export class RrsisSegment extends HTMLElement {
     });
     ui.expression.addEventListener("focus", () => {
       markUsed(this);
+      ui.choices.replaceChildren(...choices().map((text) => Object.assign(document.createElement("option"), { value: text })));
       this.#fetchAhead("tokenizer", "text");
     });
     // Enter always asks, even while the button would cancel.
@@ -551,19 +578,24 @@ export class RrsisSegment extends HTMLElement {
     ui.frame.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.#run) this.#stopByPerson();
     });
-    ui.opacity.addEventListener("input", () => {
-      ui.layers.style.setProperty("--mask-opacity", String(ui.opacity.value / 100));
+    ui["zoom-in"].addEventListener("click", () => this.#viewport.zoomBy(2));
+    ui["zoom-out"].addEventListener("click", () => this.#viewport.zoomBy(1 / 2));
+    ui["zoom-fit"].addEventListener("click", () => this.#viewport.fit());
+    ui.poster.addEventListener("click", () => {
+      this.#openSource();
+      ui.expression.focus({ preventScroll: true });
     });
-    ui.color.addEventListener("input", () => {
-      this.#color = ui.color.value;
-      this.#drawMask();
+    ui["by-address"].addEventListener("click", () => {
+      const form = ui.empty.querySelector(".address");
+      form.hidden = !form.hidden;
+      ui["by-address"].setAttribute("aria-expanded", String(!form.hidden));
+      if (!form.hidden) form.querySelector("input").focus();
     });
-    ui.toggle.addEventListener("click", () => {
-      const on = ui.toggle.getAttribute("aria-pressed") !== "true";
-      ui.toggle.setAttribute("aria-pressed", String(on));
-      ui.layers.classList.toggle("mask-off", !on);
+    ui.empty.querySelector(".address").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const address = ui.empty.querySelector("#address").value.trim();
+      if (address) this.#open(address, []);
     });
-    ui.save.addEventListener("click", () => this.#saveMask());
     // Samples that the page brings itself: <button slot="samples" data-src="…" data-expression="…">.
     ui.slot.addEventListener("click", (event) => {
       const own = event.target.closest?.("[data-src]");
@@ -572,39 +604,7 @@ export class RrsisSegment extends HTMLElement {
     ui.slot.addEventListener("slotchange", () => {
       ui.samples.classList.toggle("slotted", ui.slot.assignedNodes().length > 0);
     });
-    this.#listenToDrops(ui.frame);
-  }
-
-  #listenToDrops(frame) {
-    const carriesFile = (event) =>
-      ["Files", "text/uri-list"].some((type) => event.dataTransfer?.types.includes(type));
-    const show = () => frame.classList.toggle("dragging", this.#drags > 0);
-    frame.addEventListener("dragenter", (event) => {
-      if (!carriesFile(event)) return;
-      event.preventDefault();
-      this.#drags += 1;
-      show();
-    });
-    frame.addEventListener("dragover", (event) => {
-      if (!carriesFile(event)) return;
-      event.preventDefault();
-      event.dataTransfer.dropEffect = "copy";
-    });
-    frame.addEventListener("dragleave", () => {
-      this.#drags = Math.max(0, this.#drags - 1);
-      show();
-    });
-    frame.addEventListener("drop", (event) => {
-      this.#drags = 0;
-      show();
-      const file = fileOf(event.dataTransfer);
-      // Pictures dragged from another page come as an address.
-      const address = event.dataTransfer.getData("text/uri-list").split(/[\r\n]+/).find((line) => line && !line.startsWith("#"));
-      if (!file && !address) return;
-      event.preventDefault();
-      if (file) this.openFile(file);
-      else this.#open(address, []);
-    });
+    receiveDrops(ui.frame, (file) => this.openFile(file), (address) => this.#open(address, []));
   }
 
   #stopByPerson() {
@@ -638,6 +638,11 @@ export class RrsisSegment extends HTMLElement {
     if (value === null || value === undefined) this.removeAttribute(name);
     else this.setAttribute(name, String(value));
   }
+}
+
+/** @param {import("./element/samples.js").Sample} sample */
+function creditOf({ attribution, licence }) {
+  return [attribution, licence].filter(Boolean).join(" · ");
 }
 
 if (!customElements.get("rrsis-segment")) customElements.define("rrsis-segment", RrsisSegment);

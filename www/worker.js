@@ -4,6 +4,7 @@
  * In:  {type: "open", model, device}                      once, first
  *      {type: "load", id, parts, resolution}              parts: "tokenizer" | "text" | "vision"
  *      {type: "segment", id, input, expression, threshold, resolution}
+ *      {type: "tool", id, tool, input}                    see lib/tools.js
  *      {type: "cancel", id}
  * Out: {type: "progress", id?, progress}                  without id: to whoever is waiting
  *      {type: "done", id, value}
@@ -15,6 +16,7 @@ import { cached, forget, keep } from "./lib/shard-cache.js";
 import { Ledger } from "./lib/progress.js";
 import { SharedTask } from "./lib/shared-task.js";
 import { rgbaOf } from "./lib/pixels.js";
+import { TOOLS } from "./lib/tools.js";
 
 const MODULE = new URL("./pkg/rrsis.js", import.meta.url);
 const WASM = new URL("./pkg/rrsis_bg.wasm", import.meta.url);
@@ -37,6 +39,9 @@ self.addEventListener("message", ({ data }) => {
       break;
     case "segment":
       run(data.id, (signal) => segment(data, signal));
+      break;
+    case "tool":
+      run(data.id, async (signal) => TOOLS[data.tool](await program.join(signal), data.input));
       break;
     case "cancel":
       jobs.get(data.id)?.abort();
@@ -259,11 +264,14 @@ async function segment({ id, input, expression, threshold, resolution }, signal)
       result = await target.segment(input.bytes, expression, threshold, resolution, onTile);
     }
     const mask = result.take_mask();
+    const measured = result.take_measured();
+    const margin = { width: result.margin_width, height: result.margin_height, data: result.take_margin() };
     const { width, height, truncated, timings } = result;
+    const found = { width, height, mask, margin, threshold: result.threshold, measured, truncated, timings };
     result.free();
     return {
-      value: { width, height, mask, truncated, timings, device: value.device },
-      transfer: [mask.buffer],
+      value: { ...found, device: value.device },
+      transfer: [mask.buffer, margin.data.buffer, ...(measured ? [measured.buffer] : [])],
     };
   });
 }

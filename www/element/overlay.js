@@ -1,57 +1,58 @@
 /** Canvases of the page are no larger than this on a side; the CSS scales them. */
 const MAX_SIDE = 2048;
 
+/** The size at which a picture is drawn, one that every browser can hold. */
+export function shownSize(width, height) {
+  const scale = Math.min(1, MAX_SIDE / Math.max(width, height));
+  return { columns: Math.max(1, Math.round(width * scale)), rows: Math.max(1, Math.round(height * scale)) };
+}
+
 /**
- * Draws a picture into a canvas at a size that every browser can hold.
  * @param {HTMLCanvasElement} canvas
  * @param {ImageBitmap | HTMLImageElement} picture
  * @param {number} width the picture's own size
  * @param {number} height
  */
 export function drawPicture(canvas, picture, width, height) {
-  const scale = Math.min(1, MAX_SIDE / Math.max(width, height));
-  canvas.width = Math.max(1, Math.round(width * scale));
-  canvas.height = Math.max(1, Math.round(height * scale));
+  const { columns, rows } = shownSize(width, height);
+  canvas.width = columns;
+  canvas.height = rows;
   const context = canvas.getContext("2d");
   // The network sees transparent pixels over white.
   context.fillStyle = "#fff";
-  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillRect(0, 0, columns, rows);
   context.imageSmoothingQuality = "high";
-  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  context.drawImage(picture, 0, 0, columns, rows);
 }
 
 /**
- * Draws a mask as a fill and, apart from it, its outline: the opacity of the fill is then a matter
- * of CSS, and the outline stays where a faint fill would be lost.
+ * Draws masks as fills and, apart from them, their outlines: the opacity of the fills is then a
+ * matter of CSS, and the outline stays where a faint fill would be lost.
  *
  * @param {{fill: HTMLCanvasElement, outline: HTMLCanvasElement}} canvases
- * @param {{width: number, height: number, mask: Uint8Array}} result
- * @param {string} color `#rrggbb`
+ * @param {{small: Uint8Array, color: string}[]} layers the last one on top
+ * @param {{columns: number, rows: number}} size of the canvases and of every mask
  * @param {number} shownWidth CSS pixels that the picture is wide, for an even line width
  */
-export function drawMask({ fill, outline }, { width, height, mask }, color, shownWidth) {
-  const scale = Math.min(1, MAX_SIDE / Math.max(width, height));
-  const columns = Math.max(1, Math.round(width * scale));
-  const rows = Math.max(1, Math.round(height * scale));
-  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16));
-  // Bytes in memory: red, green, blue, alpha.
-  const inked = new Uint32Array(new Uint8Array([red, green, blue, 255]).buffer)[0];
+export function drawLayers({ fill, outline }, layers, { columns, rows }, shownWidth) {
   const fillImage = new ImageData(columns, rows);
   const outlineImage = new ImageData(columns, rows);
   const filled = new Uint32Array(fillImage.data.buffer);
   const outlined = new Uint32Array(outlineImage.data.buffer);
-  const small = scale === 1 ? mask : reduced(mask, width, height, columns, rows);
   const reach = Math.max(1, Math.min(4, Math.round((1.5 * columns) / Math.max(1, shownWidth))));
-  for (let y = 0, at = 0; y < rows; y += 1) {
-    for (let x = 0; x < columns; x += 1, at += 1) {
-      if (!small[at]) continue;
-      filled[at] = inked;
-      const isEdge =
-        (x >= reach && !small[at - reach]) ||
-        (x + reach < columns && !small[at + reach]) ||
-        (y >= reach && !small[at - reach * columns]) ||
-        (y + reach < rows && !small[at + reach * columns]);
-      if (isEdge) outlined[at] = inked;
+  for (const { small, color } of layers) {
+    const ink = inkOf(color);
+    for (let y = 0, at = 0; y < rows; y += 1) {
+      for (let x = 0; x < columns; x += 1, at += 1) {
+        if (!small[at]) continue;
+        filled[at] = ink;
+        const isEdge =
+          (x >= reach && !small[at - reach]) ||
+          (x + reach < columns && !small[at + reach]) ||
+          (y >= reach && !small[at - reach * columns]) ||
+          (y + reach < rows && !small[at + reach * columns]);
+        if (isEdge) outlined[at] = ink;
+      }
     }
   }
   for (const [canvas, image] of [
@@ -64,7 +65,14 @@ export function drawMask({ fill, outline }, { width, height, mask }, color, show
   }
 }
 
-function reduced(mask, width, height, columns, rows) {
+/** @param {string} color `#rrggbb` @returns {number} an opaque pixel as it lies in memory */
+function inkOf(color) {
+  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16));
+  return new Uint32Array(new Uint8Array([red, green, blue, 255]).buffer)[0];
+}
+
+/** A mask with fewer pixels, each the one in the middle of its place. */
+export function reduced(mask, width, height, columns, rows) {
   const small = new Uint8Array(columns * rows);
   for (let y = 0, at = 0; y < rows; y += 1) {
     const row = Math.floor(((y + 0.5) * height) / rows) * width;
@@ -76,27 +84,20 @@ function reduced(mask, width, height, columns, rows) {
 }
 
 /**
- * A mask as a PNG file: 0 and 255, the image's own size.
- * @param {{width: number, height: number, mask: Uint8Array}} result
- * @returns {Promise<Blob>}
+ * Probability of the foreground at a place: the map of margins is enlarged bilinearly with aligned
+ * corners, as where masks are drawn.
+ * @param {{data: Float32Array, width: number, height: number}} margin
+ * @param {number} x 0 to 1
+ * @param {number} y 0 to 1
  */
-export async function maskPng({ width, height, mask }) {
-  const image = new ImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let at = 0; at < mask.length; at += 1) pixels[at] = mask[at] ? 0xffffffff : 0xff000000;
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  if (!blob) throw new Error(`this browser cannot write a PNG of ${width} x ${height} pixels`);
-  return blob;
-}
-
-/**
- * The share of a mask's pixels that are foreground, from 0 to 1.
- * @param {Uint8Array} mask
- */
-export function coverage(mask) {
-  let count = 0;
-  for (let at = 0; at < mask.length; at += 1) count += mask[at];
-  return mask.length ? count / mask.length : 0;
+export function probabilityAt({ data, width, height }, x, y) {
+  const split = (share, count) => {
+    const at = Math.min(1, Math.max(0, share)) * (count - 1);
+    const before = Math.min(count - 1, Math.floor(at));
+    return [before, Math.min(count - 1, before + 1), at - before];
+  };
+  const [left, right, across] = split(x, width);
+  const [top, bottom, down] = split(y, height);
+  const row = (at) => (1 - across) * data[at * width + left] + across * data[at * width + right];
+  return 1 / (1 + Math.exp(-((1 - down) * row(top) + down * row(bottom))));
 }

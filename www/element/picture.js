@@ -7,18 +7,22 @@ import { MAX_PIXELS, readHeader } from "../lib/image-header.js";
  * @typedef {object} Picture
  * @property {Blob | ImageBitmap | HTMLImageElement} source what goes to the network
  * @property {string} name
- * @property {ImageBitmap | HTMLImageElement} [preview] missing where the browser cannot show the format
- * @property {number} [width]
- * @property {number} [height]
+ * @property {ImageBitmap | HTMLImageElement} preview
+ * @property {number} width
+ * @property {number} height
+ * @property {number} [gsd] metres a pixel, where a GeoTIFF tells
+ * @property {boolean} [placed] whether it is a GeoTIFF that says where it lies
  */
 
 /**
  * Opens an image for display, or says why it cannot be used.
  * @param {Blob | ImageBitmap | HTMLImageElement} source
  * @param {string} name
+ * @param {(source: Blob) => Promise<{bitmap: ImageBitmap, width: number, height: number, gsd?: number, epsg?: number}>} decode
+ *   for TIFF, which browsers cannot show
  * @returns {Promise<Picture>}
  */
-export async function openPicture(source, name) {
+export async function openPicture(source, name, decode) {
   if (source instanceof ImageBitmap) {
     return { source, name, preview: source, width: source.width, height: source.height };
   }
@@ -43,12 +47,14 @@ export async function openPicture(source, name) {
         "Scale it down or cut a part out of it.",
     );
   }
+  if (format === "TIFF") {
+    const { bitmap, gsd, epsg, ...size } = await decode(source);
+    return { source, name, preview: bitmap, ...size, gsd, placed: epsg !== undefined || gsd !== undefined };
+  }
   try {
     const preview = await createImageBitmap(source, { imageOrientation: "from-image" });
     return { source, name, preview, width: preview.width, height: preview.height };
   } catch {
-    // No browser but Safari shows TIFF; the network reads it all the same.
-    if (format === "TIFF") return { source, name };
     throw new RrsisError(
       "image",
       format

@@ -1,6 +1,8 @@
+import { trustedHtml } from "../lib/trusted.js";
+
 /** The element's own document; every text that varies is filled in with textContent. */
 export const TEMPLATE = document.createElement("template");
-TEMPLATE.innerHTML = `
+TEMPLATE.innerHTML = trustedHtml(`
 <section class="frame" part="frame" aria-label="Segment an image by description">
   <div class="stage" part="stage">
     <svg class="contours" viewBox="0 0 800 400" preserveAspectRatio="xMidYMid slice" aria-hidden="true">
@@ -21,17 +23,30 @@ TEMPLATE.innerHTML = `
       <p class="invite">Drop a satellite or aerial image here</p>
       <p class="ways">
         <button type="button" class="choose" part="button choose-button">Choose an image</button>
-        <span class="or">or paste one</span>
+        <span class="or">or paste one, or</span>
+        <button type="button" class="by-address quiet" part="button" aria-expanded="false">open a web address</button>
       </p>
+      <form class="address" hidden novalidate>
+        <label class="visually-hidden" for="address">Address of an image</label>
+        <input id="address" type="url" inputmode="url" placeholder="https://…/image.jpg" autocomplete="off">
+        <button type="submit" class="quiet" part="button">Open</button>
+      </form>
       <div class="samples" part="samples"><slot name="samples"></slot></div>
     </div>
-    <div class="view" part="view" hidden>
+    <button type="button" class="poster" part="poster" hidden><img alt=""><span class="poster-text">Try it on this image</span></button>
+    <div class="view" part="view" tabindex="0" role="group" aria-label="Image: plus and minus zoom, arrow keys move" hidden>
       <div class="layers" role="img">
         <canvas class="picture"></canvas>
         <canvas class="fill"></canvas>
         <canvas class="outline"></canvas>
+        <input class="swipe" type="range" min="0" max="100" value="50" aria-label="Masks shown to the right of" hidden>
       </div>
-      <p class="no-preview" hidden></p>
+      <output class="readout" aria-hidden="true" hidden></output>
+      <div class="zoom" role="group" aria-label="Zoom">
+        <button type="button" class="zoom-out" part="button" aria-label="Zoom out">−</button>
+        <button type="button" class="zoom-fit" part="button" aria-label="Fit the whole image">Fit</button>
+        <button type="button" class="zoom-in" part="button" aria-label="Zoom in">+</button>
+      </div>
       <button type="button" class="replace" part="button replace-button">Another image</button>
     </div>
     <div class="drop-hint" aria-hidden="true">Drop to open</div>
@@ -41,7 +56,8 @@ TEMPLATE.innerHTML = `
     <label class="visually-hidden" for="expression">What to find in the image</label>
     <input id="expression" class="expression" part="input" type="text" name="expression"
       placeholder="What to find, for example: building" autocomplete="off" autocapitalize="off"
-      spellcheck="false" enterkeyhint="go" aria-describedby="message note">
+      spellcheck="false" enterkeyhint="go" list="choices" aria-describedby="message note">
+    <datalist id="choices"></datalist>
     <button type="submit" class="run" part="button run-button">Find</button>
   </form>
   <div class="suggestions" part="suggestions" role="group" aria-label="Suggestions"></div>
@@ -55,15 +71,30 @@ TEMPLATE.innerHTML = `
 
   <div class="result" part="result" hidden>
     <p class="summary"></p>
-    <div class="controls">
-      <label class="control">Colour <input class="color" type="color"></label>
+    <ul class="legend" part="legend" aria-label="Found in the image, the topmost first"></ul>
+    <div class="controls" part="controls">
       <label class="control">Opacity <input class="opacity" type="range" min="0" max="100" value="50"></label>
-      <button type="button" class="toggle quiet" part="button" aria-pressed="true">Mask</button>
-      <button type="button" class="save quiet" part="button">Save mask</button>
+      <label class="control" title="A pixel is taken where its probability is higher">Threshold
+        <input class="threshold" type="range" min="2" max="98" value="50"><span class="threshold-value" aria-hidden="true"></span></label>
+      <label class="control">Show <select class="drawing">
+        <option value="both">fill and outline</option><option value="fill">fill</option><option value="outline">outline</option>
+      </select></label>
+      <label class="control">One pixel is <input class="gsd" type="number" min="0.001" max="10000" step="any" inputmode="decimal" placeholder="?"> m</label>
+      <button type="button" class="compare quiet" part="button" aria-pressed="false">Compare</button>
+      <details class="save">
+        <summary part="button">Save</summary>
+        <div class="menu" role="group" aria-label="Save">
+          <button type="button" data-save="mask">Mask, PNG</button>
+          <button type="button" data-save="overlay">Picture with masks, PNG</button>
+          <button type="button" data-save="geojson">Outlines, GeoJSON</button>
+          <button type="button" data-save="geotiff" hidden>Mask, GeoTIFF</button>
+          <button type="button" data-save="copy">Copy the picture</button>
+        </div>
+      </details>
     </div>
   </div>
   <p class="attribution" part="attribution" hidden></p>
   <p class="visually-hidden" role="status" aria-live="polite" id="announcer"></p>
   <input class="file" type="file" hidden
     accept="image/*,.png,.jpg,.jpeg,.webp,.bmp,.gif,.tif,.tiff,.avif">
-</section>`;
+</section>`);

@@ -19,6 +19,13 @@ export function percent(share) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
 }
 
+/** @param {number} squareMetres */
+export function area(squareMetres) {
+  const [value, unit] =
+    squareMetres < 10_000 ? [squareMetres, "m²"] : squareMetres < 1e6 ? [squareMetres / 1e4, "ha"] : [squareMetres / 1e6, "km²"];
+  return `${value.toLocaleString("en", { maximumSignificantDigits: 3 })} ${unit}`;
+}
+
 /** @param {"webgpu" | "cpu"} device */
 export function deviceName(device) {
   return device === "webgpu" ? "WebGPU" : "the CPU";

@@ -1,4 +1,5 @@
 import { abortReason, RrsisError } from "./errors.js";
+import { trustedScriptUrl } from "./trusted.js";
 
 /**
  * How long a worker outlives its last user: an element that is moved in the page leaves and
@@ -120,7 +121,8 @@ class WorkerHost {
       const calls = data.id === undefined ? [...this.#calls.values()] : [this.#calls.get(data.id)];
       for (const call of calls) call?.onProgress(data.progress, info);
     } else if (data.type === "done") {
-      this.#calls.get(data.id)?.resolve(this.#annotated(data.value));
+      const call = this.#calls.get(data.id);
+      call?.resolve(call.message.type === "tool" ? data.value : this.#annotated(data.value));
     } else if (data.type === "failed") {
       const error = new RrsisError(data.error.code, data.error.message);
       if (data.fatal) this.#onDeath(worker, error, data.id);
@@ -163,12 +165,12 @@ class WorkerHost {
 function startWorker() {
   const url = new URL("../worker.js", import.meta.url);
   if (url.origin === self.location.origin) {
-    return new Worker(new URL("../worker.js", import.meta.url), { type: "module" });
+    return new Worker(trustedScriptUrl(url.href), { type: "module" });
   }
   // A worker's script must be of the page's own origin; what it imports need not be.
   const source = new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" });
   const local = URL.createObjectURL(source);
-  const worker = new Worker(local, { type: "module" });
+  const worker = new Worker(trustedScriptUrl(local), { type: "module" });
   worker.addEventListener("message", () => URL.revokeObjectURL(local), { once: true });
   return worker;
 }

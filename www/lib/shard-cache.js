@@ -5,7 +5,7 @@
  * private windows, and full on some phones. Every failure here means "not cached".
  */
 
-const NAME = "rrsis-weights-v1";
+export const NAME = "rrsis-weights-v1";
 
 /**
  * A URL that nobody serves: the cache wants one as its key.
@@ -44,7 +44,9 @@ export async function cached(sha256, bytes) {
  */
 export async function keep(sha256, content) {
   try {
-    await (await open())?.put(key(sha256), new Response(content));
+    // With its length, so that what is kept can be added up without reading it.
+    const headers = { "content-length": String(content.length) };
+    await (await open())?.put(key(sha256), new Response(content, { headers }));
   } catch {
     // Full or refused: the weights stay in memory for this visit.
   }
