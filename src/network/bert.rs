@@ -5,11 +5,11 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::config::BertConfig;
 use super::differentiable::gelu;
+use super::kernels::softmax;
 use super::trace::Trace;
 
 /// Word pieces to contextual word features.
@@ -116,7 +116,7 @@ impl BertLayer {
         let key = split(self.key.forward(hidden.clone()));
         let value = split(self.value.forward(hidden.clone()));
         let scores = query.matmul(key.swap_dims(2, 3)) * (head_dim as f64).powf(-0.5);
-        let context = softmax(scores + attention_bias, 3)
+        let context = softmax(scores + attention_bias)
             .matmul(value)
             .swap_dims(1, 2)
             .reshape([batch, words, width]);

@@ -10,11 +10,11 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::config::{CrossScale, LgceConfig, NetworkConfig};
 use super::differentiable::gelu;
+use super::kernels::softmax;
 use super::mlp::Mlp;
 use super::model::LanguageFeatures;
 use super::swin::TokenMap;
@@ -309,7 +309,7 @@ fn multi_head_attention(
             .swap_dims(1, 2)
     };
     let scores = (split(query) * (head_dim as f64).powf(-0.5)).matmul(split(key).swap_dims(2, 3));
-    softmax(scores, 3)
+    softmax(scores)
         .matmul(split(value))
         .swap_dims(1, 2)
         .reshape([batch, count, channels])

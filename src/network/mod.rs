@@ -15,6 +15,7 @@ pub mod bert;
 pub mod config;
 pub mod decoder;
 mod differentiable;
+mod kernels;
 pub mod lgce;
 mod mlp;
 mod model;

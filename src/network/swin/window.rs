@@ -2,10 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::patch::pad_to_multiple;
+use crate::network::kernels::attention_softmax;
 
 /// How a map of tokens is cut into windows.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl WindowGrid {
 
     /// -100 where two tokens of a shifted window come from different sides of the map, else 0:
     /// `[windows, window^2, window^2]`. `None` without a shift.
-    fn shift_mask(&self, device: &Device) -> Option<Tensor<3>> {
+    fn shift_mask(&self) -> Option<TensorData> {
         if self.shift == 0 {
             return None;
         }
@@ -131,8 +131,7 @@ impl WindowGrid {
                 }
             }
         }
-        let data = TensorData::new(mask, [self.windows(), area, area]);
-        Some(Tensor::from_data(data, device))
+        Some(TensorData::new(mask, [self.windows(), area, area]))
     }
 }
 
@@ -183,15 +182,9 @@ impl WindowAttention {
                 .reshape([count, self.heads, area, head_dim])
         };
         let query = part(0) * (head_dim as f64).powf(-0.5);
-        let mut scores =
-            query.matmul(part(1).swap_dims(2, 3)) + self.relative_position_bias(&device);
-        if let Some(mask) = grid.shift_mask(&device) {
-            let per_image = grid.windows();
-            scores = (scores.reshape([count / per_image, per_image, self.heads, area, area])
-                + mask.unsqueeze_dims::<5>(&[0, 2]))
-            .reshape([count, self.heads, area, area]);
-        }
-        let context = softmax(scores, 3)
+        let scores = query.matmul(part(1).swap_dims(2, 3));
+        let position = self.relative_position_bias(&device);
+        let context = attention_softmax(scores, position, grid.shift_mask())
             .matmul(part(2))
             .swap_dims(1, 2)
             .reshape([count, area, channels]);
@@ -266,9 +259,8 @@ mod tests {
     fn only_windows_that_wrap_around_are_masked() {
         let grid = WindowGrid::new(8, 8, 4, 2);
         let mask: Vec<f32> = grid
-            .shift_mask(&Device::flex())
+            .shift_mask()
             .expect("shifted")
-            .into_data()
             .try_to_vec()
             .expect("f32 tensor");
         let per_window: Vec<usize> = mask
