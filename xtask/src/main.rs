@@ -78,6 +78,12 @@ enum Command {
         /// Side that the image is resized to [default: the model's]
         #[arg(long)]
         resolution: Option<u32>,
+        /// Compare with onnxruntime-web on the CPU: folder that reference/export_onnx.py wrote
+        #[arg(long, value_name = "DIR", requires = "model")]
+        onnx: Option<std::path::PathBuf>,
+        /// Model directory with the weights of --onnx (`rrsis import --quantize f32`)
+        #[arg(long, value_name = "DIR", requires = "onnx")]
+        model: Option<std::path::PathBuf>,
         /// File for all numbers
         #[arg(long, value_name = "FILE")]
         json: Option<std::path::PathBuf>,
@@ -131,6 +137,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             device,
             runs,
             resolution,
+            onnx,
+            model,
             json,
             profile,
         } => bench::run(
@@ -141,6 +149,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 device,
                 runs,
                 resolution,
+                onnx: onnx.zip(model),
                 json,
             },
         )?,

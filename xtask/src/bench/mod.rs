@@ -25,6 +25,8 @@ pub struct Settings {
     pub runs: u32,
     /// Side that the image is resized to, where it is not the model's.
     pub resolution: Option<u32>,
+    /// Folder with the network in ONNX, and the model directory with the same weights.
+    pub onnx: Option<(PathBuf, PathBuf)>,
     /// Where to write all numbers.
     pub json: Option<PathBuf>,
 }
@@ -41,10 +43,14 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
             fs::canonicalize(other).with_context(|| format!("cannot find {}", other.display()))?;
         sites.push(site(&other.display().to_string(), &other)?);
     }
+    let script = match settings.onnx {
+        Some(_) => "bench-onnx.mjs",
+        None => "bench.mjs",
+    };
     let mut command = Command::new(&node.program);
     command
         .current_dir(&workspace.root)
-        .arg(workspace.web_tests().join("bench.mjs"))
+        .arg(workspace.web_tests().join(script))
         .env("RRSIS_BENCH_SITES", json!(sites).to_string())
         .env("RRSIS_BENCH_DEVICE", &settings.device)
         .env("RRSIS_BENCH_RUNS", settings.runs.to_string())
@@ -56,6 +62,14 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
         .env("CHROMIUM", chromium)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
+    if let Some((onnx, model)) = &settings.onnx {
+        for (name, folder) in [("RRSIS_BENCH_ONNX", onnx), ("RRSIS_BENCH_MODEL", model)] {
+            let folder = fs::canonicalize(folder)
+                .with_context(|| format!("cannot find {}", folder.display()))?;
+            command.env(name, folder);
+        }
+        command.env("RRSIS_CACHE_DIR", &workspace.cache);
+    }
     if let Some(resolution) = settings.resolution {
         command.env("RRSIS_BENCH_RESOLUTION", resolution.to_string());
     }
@@ -68,7 +82,13 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
     }
     let measured: Value = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("`{line}` printed no JSON"))?;
-    print!("{}", table(&measured));
+    print!(
+        "{}",
+        match settings.onnx {
+            Some(_) => against_onnx(&measured),
+            None => table(&measured),
+        }
+    );
     if let Some(file) = &settings.json {
         fs::write(file, format!("{measured:#}\n"))
             .with_context(|| format!("cannot write {}", file.display()))?;
@@ -118,9 +138,67 @@ fn table(measured: &Value) -> String {
     table
 }
 
+/// The numbers of both runtimes as Markdown. Where outputs disagree there is no ratio.
+fn against_onnx(measured: &Value) -> String {
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let mut table = format!(
+        "Chromium {}, onnxruntime-web {}, {} x {} pixels, {} masks each, in turns, one thread of the CPU\n\n",
+        text(&measured["chromium"]),
+        text(&measured["onnxruntime_web"]),
+        text(&measured["size"]),
+        text(&measured["size"]),
+        text(&measured["runs"]),
+    );
+    table += "| side | weights (MB) | first mask (s) | mask, median (s) | least to most (s) | network alone (s) | next expression (s) | greatest difference (logits) | IoU with ours | time over ours |\n";
+    table += "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+    for side in measured["sides"].as_array().into_iter().flatten() {
+        let number = |name: &str, scale: f64| side[name].as_f64().unwrap_or(f64::NAN) / scale;
+        let ratio = side["times_ours"].as_f64();
+        table += &format!(
+            "| {} | {:.1} | {:.2} | {:.2} | {:.2} to {:.2} | {:.2} | {:.2} | {:.1e} | {:.3} | {} |\n",
+            text(&side["name"]),
+            number("weights_bytes", 1e6),
+            number("first_mask_ms", 1e3),
+            number("mask_median_ms", 1e3),
+            number("mask_least_ms", 1e3),
+            number("mask_most_ms", 1e3),
+            number("network_median_ms", 1e3),
+            number("next_expression_median_ms", 1e3),
+            number("greatest_difference", 1.0),
+            number("mask_iou", 1.0),
+            ratio.map_or("outputs disagree".to_owned(), |ratio| format!("{ratio:.2}")),
+        );
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_ratio_where_outputs_disagree() {
+        let side = |name: &str, ratio: Value| {
+            json!({
+                "name": name, "weights_bytes": 146_000_000, "first_mask_ms": 5000, "mask_median_ms": 1500,
+                "mask_least_ms": 1400, "mask_most_ms": 1600, "network_median_ms": 1400,
+                "next_expression_median_ms": 1300, "greatest_difference": 0.00004, "mask_iou": 1,
+                "times_ours": ratio,
+            })
+        };
+        let measured = json!({
+            "chromium": "1", "onnxruntime_web": "2", "size": 512, "runs": 3,
+            "sides": [side("ours", json!(1)), side("other", Value::Null)],
+        });
+        let table = against_onnx(&measured);
+        let rows: Vec<&str> = table.lines().rev().take(2).collect();
+        assert!(rows[0].ends_with("| outputs disagree |"), "{table}");
+        assert!(rows[1].ends_with("| 4.0e-5 | 1.000 | 1.00 |"), "{table}");
+    }
 
     #[test]
     fn a_row_a_site_in_seconds_and_megabytes() {

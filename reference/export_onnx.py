@@ -1,0 +1,85 @@
+"""Write a checkpoint as two ONNX files, as the browser loads it in two parts, and check them with onnxruntime.
+
+    pip install onnx onnxscript onnxruntime
+    python export_onnx.py --checkpoint best.pth --out ONNX [--int8]
+
+text.onnx:   ids, mask [1, tokens] int64 -> words [1, tokens, hidden]
+vision.onnx: pixels [1, 3, S, S] normalised RGB, words, mask -> margin [1, S/4, S/4], foreground minus background logit
+
+--int8 adds text-int8.onnx and vision-int8.onnx: 8-bit weights, activations quantised as they come (onnxruntime's dynamic
+quantisation of matrix products).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rrsis_twin import Rrsis
+
+
+class Text(nn.Module):
+    def __init__(self, net: Rrsis):
+        super().__init__()
+        self.bert = net.bert_model
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.bert(ids, mask)
+
+
+class Vision(nn.Module):
+    def __init__(self, net: Rrsis):
+        super().__init__()
+        self.model = net.model
+
+    def forward(self, pixels: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        logits = self.model.low_resolution(pixels, words, mask)
+        return logits[:, 1] - logits[:, 0]
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--checkpoint", type=Path, required=True)
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--int8", action="store_true")
+    p.add_argument("--opset", type=int, default=18)
+    o = p.parse_args()
+    o.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    net = Rrsis.from_checkpoint(o.checkpoint).eval()
+    config = net.config
+    ids = torch.zeros(1, config.max_tokens, dtype=torch.long)
+    ids[0, :3] = torch.tensor([101, 2311, 102])
+    mask = (ids > 0).long()
+    pixels = torch.randn(1, 3, config.image_size, config.image_size)
+    with torch.no_grad():
+        text, vision = Text(net).eval(), Vision(net).eval()
+        words = text(ids, mask)
+        margin = vision(pixels, words, mask)
+    parts = {
+        "text": (text, {"ids": ids, "mask": mask}, "words", words),
+        "vision": (vision, {"pixels": pixels, "words": words, "mask": mask}, "margin", margin),
+    }
+    import onnxruntime
+
+    for name, (module, inputs, output, expected) in parts.items():
+        path = o.out / f"{name}.onnx"
+        torch.onnx.export(module, tuple(inputs.values()), path, input_names=list(inputs), output_names=[output], opset_version=o.opset, dynamo=True, external_data=False)
+        files = [path]
+        if o.int8:
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+
+            files.append(o.out / f"{name}-int8.onnx")
+            quantize_dynamic(path, files[1], op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8, per_channel=True)
+        for file in files:
+            session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+            given = torch.from_numpy(session.run(None, {k: v.numpy() for k, v in inputs.items()})[0])
+            print(f"{file}: {file.stat().st_size / 1e6:.1f} MB, greatest difference from PyTorch {(given - expected).abs().max():.2e} "
+                  f"of {expected.abs().max():.2f}")
+
+
+if __name__ == "__main__":
+    main()
