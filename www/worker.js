@@ -11,7 +11,7 @@
  *      {type: "failed", id, error: {code, message}, fatal}   fatal: this worker cannot go on
  */
 import { asRrsisError, abortReason, RrsisError } from "./lib/errors.js";
-import { counted, knownLength, readExactly, request } from "./lib/download.js";
+import { counted, downloadExactly, knownLength, request } from "./lib/download.js";
 import { cached, forget, keep } from "./lib/shard-cache.js";
 import { Ledger } from "./lib/progress.js";
 import { SharedTask } from "./lib/shared-task.js";
@@ -196,10 +196,9 @@ async function download({ file, bytes, sha256 }, signal, { useCache = true } = {
   const url = new URL(file, config.model);
   downloads += 1;
   try {
-    const response = await request(url, { signal, code: "shard", what: "model file" });
     const onBytes = (loaded) => ledger.update(file, loaded);
     onBytes(0);
-    return { bytes: await readExactly(response, { url, bytes, signal, onBytes }), fromCache: false };
+    return { bytes: await downloadExactly(url, { bytes, signal, onBytes }), fromCache: false };
   } catch (error) {
     ledger.update(file, 0);
     throw error;
