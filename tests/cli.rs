@@ -231,6 +231,64 @@ fn many_images_and_expressions_give_a_file_and_a_line_each() {
 }
 
 #[test]
+fn killed_at_any_moment_it_leaves_whole_files_and_goes_on_to_the_same_ones() {
+    let folder = workplace();
+    let path = folder.path();
+    for name in ["a", "b", "c", "d"] {
+        fs::create_dir_all(path.join("images")).unwrap();
+        fs::copy(
+            path.join("scene.png"),
+            path.join(format!("images/{name}.png")),
+        )
+        .unwrap();
+    }
+    fs::write(path.join("ask.txt"), "building\nroad\nwater\ncar\nbus\n").unwrap();
+    let ask = |out| ["images", "--expressions", "ask.txt", "--out", out];
+    assert!(segment_many(path, &ask("whole")).status.success());
+    let masks = |out: &str| {
+        let mut found = std::collections::BTreeMap::new();
+        for entry in fs::read_dir(path.join(out)).into_iter().flatten() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            if name.ends_with(".png") && !name.starts_with('.') {
+                found.insert(name, fs::read(entry.path()).unwrap());
+            }
+        }
+        found
+    };
+    let whole = masks("whole");
+    assert_eq!(whole.len(), 20);
+    let mut interrupted = 0;
+    for milliseconds in (20..).step_by(30).take(40) {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_rrsis"))
+            .current_dir(path)
+            .args(["segment", "--model", "model", "--device", "cpu"])
+            .args(ask("killed"))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found = masks("killed");
+        for (name, file) in &found {
+            assert_eq!(
+                Some(file),
+                whole.get(name),
+                "{name} after {milliseconds} ms"
+            );
+        }
+        interrupted += usize::from(found.len() < whole.len());
+        if found.len() == whole.len() {
+            break;
+        }
+    }
+    assert!(interrupted > 0);
+    assert!(segment_many(path, &ask("killed")).status.success());
+    assert_eq!(masks("killed"), whole);
+}
+
+#[test]
 fn outlines_and_run_lengths_hold_the_mask() {
     let folder = workplace();
     let path = folder.path();

@@ -47,7 +47,8 @@ export function launch({ webgpu = false } = {}) {
  * Every request is recorded, and so is everything the page complains about.
  */
 export async function openPage(browser, { attributes = {}, prepare, viewport, colorScheme, context } = {}) {
-  context ??= await browser.newContext({ viewport, colorScheme });
+  // A service worker's requests are out of a test's hands; what it does has its own test.
+  context ??= await browser.newContext({ viewport, colorScheme, serviceWorkers: 'block' });
   const page = await context.newPage();
   page.setDefaultTimeout(SLOW);
   page.requests = [];
