@@ -45,7 +45,7 @@ pub fn everything(
         .with_context(|| format!("cannot write {}", session.skip_log.display()))?;
 
     let mut summary = Summary::default();
-    for package in ["xtask", "gemm", "rrsis"] {
+    for package in ["xtask", "gemm", "rrsis-kernels", "rrsis"] {
         summary.add(
             &format!("cargo test of {package}"),
             native::run(&session, package),
