@@ -18,17 +18,15 @@ use super::kernels;
 
 /// The exact GELU, x Φ(x).
 pub(super) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    let input = match kernels::gelu(input) {
-        Ok(output) => return output,
-        Err(input) => input,
-    };
-    let device = input.device();
-    // Devices are equal here whether or not they record gradients.
-    if device.is_autodiff() && device != Device::flex() {
-        exact_gelu(input)
-    } else {
-        activation::gelu(input)
-    }
+    kernels::gelu(input, |input| {
+        let device = input.device();
+        // Devices are equal here whether or not they record gradients.
+        if device.is_autodiff() && device != Device::flex() {
+            exact_gelu(input)
+        } else {
+            activation::gelu(input)
+        }
+    })
 }
 
 fn exact_gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
