@@ -16,7 +16,7 @@ import { openPicture } from "./element/picture.js";
 import { readSamples, sampleButton } from "./element/samples.js";
 import { adoptStyles } from "./element/styles.js";
 import { TEMPLATE } from "./element/template.js";
-import { deviceName, megabytes, percent, seconds, shortened } from "./element/text.js";
+import { deviceName, megabytes, percent, seconds, shortened, TimeLeft } from "./element/text.js";
 import { Viewport } from "./element/viewport.js";
 import { choices, remember, SUGGESTIONS } from "./element/vocabulary.js";
 
@@ -50,6 +50,7 @@ export class RrsisSegment extends HTMLElement {
   #ahead;
   #fetchedAhead = new Set();
   #stage = "";
+  #left = new TimeLeft();
   #connected = new AbortController();
 
   constructor() {
@@ -443,11 +444,12 @@ export class RrsisSegment extends HTMLElement {
     const isDownload = stage === "download";
     if (isDownload) {
       const { loaded, total } = progress;
-      this.#showProgress(`Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB`, total ? loaded / total : 0);
+      const left = this.#left.of("download", loaded, total);
+      this.#showProgress(`Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB${left}`, total ? loaded / total : 0);
     } else {
       const where = this.#engine?.device ? ` on ${deviceName(this.#engine.device)}` : "";
       const { tile, tiles } = progress;
-      const part = tiles ? `: ${tile} of ${tiles} parts` : "";
+      const part = tiles ? `: ${tile} of ${tiles} parts${this.#left.of("tiles", tile, tiles)}` : "";
       this.#showProgress(running ? `Looking${where}${part}…` : "Preparing the network…", tiles ? tile / tiles : undefined);
       this.#noteFallback(this.#engine);
     }

@@ -36,3 +36,28 @@ export function shortened(text, length = 60) {
   const characters = [...text.trim()];
   return characters.length <= length ? characters.join("") : `${characters.slice(0, length - 1).join("")}…`;
 }
+
+/** How long something will take yet, by what it took so far; "" where that is too early to say. */
+export class TimeLeft {
+  #name;
+  #start = 0;
+  #from = 0;
+  #last = 0;
+
+  /** @param {string} name of the stage @param {number} done @param {number} total */
+  of(name, done, total) {
+    // Something new, or the same from the beginning.
+    if (name !== this.#name || done < this.#last) {
+      this.#name = name;
+      this.#start = performance.now();
+      this.#from = done;
+    }
+    this.#last = done;
+    const spent = performance.now() - this.#start;
+    const part = (done - this.#from) / Math.max(1, total - this.#from);
+    if (part <= 0 || part >= 1 || spent < 1500) return "";
+    const seconds = (spent * (1 / part - 1)) / 1000;
+    if (seconds < 3) return "";
+    return seconds < 90 ? `, about ${Math.ceil(seconds / 5) * 5} s left` : `, about ${Math.round(seconds / 60)} min left`;
+  }
+}
