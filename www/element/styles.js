@@ -226,8 +226,9 @@ button.small:disabled { opacity: 0.35; }
   .result, .message, .note { padding-inline: 12px; }
   .attribution { padding-inline: 12px; }
   .layer { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 0 10px; padding: 8px 0; }
+  .layer .pick { grid-column: 2 / -1; }
   .amount { grid-column: 2; grid-row: 2; margin: 0; text-align: start; }
-  .row-buttons { grid-column: 3; grid-row: 1 / span 2; }
+  .row-buttons { grid-column: 3; grid-row: 2; }
   .control:has([type="range"]) { flex: 1 1 100%; }
   .control input[type="range"] { flex: 1; width: auto; min-width: 60px; }
   .readout { max-width: calc(100% - 24px); inset-block: 12px auto; }
