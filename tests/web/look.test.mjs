@@ -62,11 +62,11 @@ describe('look', () => {
     const focused = () =>
       page.evaluate(() => document.querySelector('rrsis-segment').shadowRoot.activeElement?.className ?? '');
     const order = [];
-    for (let presses = 0; presses < 8 && order.at(-1) !== 'run'; presses += 1) {
+    for (let presses = 0; presses < 9 && order.at(-1) !== 'run'; presses += 1) {
       await page.keyboard.press('Tab');
       order.push(await focused());
     }
-    assert.deepEqual(order, ['choose', 'sample', 'sample', 'sample', 'sample', 'expression', 'run']);
+    assert.deepEqual(order, ['choose', 'by-address', 'sample', 'sample', 'sample', 'sample', 'expression', 'run']);
     await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Enter');
