@@ -60,7 +60,7 @@ describe('look', () => {
     const page = await openPage(browser, { attributes: { device: 'cpu', resolution: '64' } });
     await page.locator('rrsis-segment .sample').first().waitFor();
     const focused = () =>
-      page.evaluate(() => document.querySelector('rrsis-segment').shadowRoot.activeElement?.className ?? '');
+      page.evaluate(() => document.querySelector('rrsis-segment').shadowRoot.activeElement?.classList[0] ?? '');
     const order = [];
     for (let presses = 0; presses < 9 && order.at(-1) !== 'run'; presses += 1) {
       await page.keyboard.press('Tab');
