@@ -199,8 +199,8 @@ for (let run = 0; run < runs; run++) {
     side.network.push(result.network);
     side.next.push(next.milliseconds);
     for (const { margin, mask } of [result, next]) {
-      side.margins.push(margin);
-      side.masks.push(mask);
+      side.margins.push(Float32Array.from(margin));
+      side.masks.push(Uint8Array.from(mask));
     }
   }
 }

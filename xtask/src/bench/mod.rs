@@ -217,9 +217,9 @@ fn against_onnx(measured: &Value) -> String {
         scaled(&side["mask_iou"], 1.0, 4)
     });
     for (head, name) in [
-        ("times the first side, another image", "times_ours"),
+        ("time over the first side's, another image", "times_ours"),
         (
-            "times the first side, another expression",
+            "time over the first side's, another expression",
             "next_times_ours",
         ),
     ] {
@@ -267,8 +267,8 @@ mod tests {
             "| mask of another image, median (s) | 1.50 (1.40 to 1.60) | 1.50 (1.40 to 1.60) |",
             "| most memory of the page (MB) | ? | ? |",
             "| greatest difference from the first side (logits) | 4.0e-5 | 4.0e-5 |",
-            "| times the first side, another image | 1.00 | outputs disagree |",
-            "| times the first side, another expression | 1.00 | outputs disagree |",
+            "| time over the first side's, another image | 1.00 | outputs disagree |",
+            "| time over the first side's, another expression | 1.00 | outputs disagree |",
         ] {
             assert!(table.lines().any(|line| line == row), "{row}\n{table}");
         }
