@@ -7,7 +7,7 @@
 import { execFile } from 'node:child_process';
 import { createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { homedir } from 'node:os';
+import { cpus, homedir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -132,6 +132,17 @@ function peak(pid) {
   return line ? Number(line[1]) * 1024 : null;
 }
 
+/** Processor time of all cores so far, and what of it was idle, where the system tells. */
+function processor() {
+  if (!existsSync('/proc/stat')) return null;
+  const spent = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].trim().split(/\s+/).slice(1, 9).map(Number);
+  return { all: spent.reduce((sum, part) => sum + part, 0), idle: spent[3] + spent[4] };
+}
+
+/** Cores that were busy between two readings: one of them is ours, the others are other programs'. */
+const busy = (before, after) =>
+  before && after.all > before.all ? cpus().length * (1 - (after.idle - before.idle) / (after.all - before.all)) : null;
+
 const images = await pictures();
 
 /** A page with the side's script and the pictures, but nothing of the network yet. */
@@ -187,13 +198,15 @@ for (const side of sides) {
   side.warm = await start(context, side);
   side.page = side.warm.page;
   side.processes = (await renderers()).filter((pid) => !others.includes(pid));
-  Object.assign(side, { times: [], network: [], next: [], margins: [], masks: [] });
+  Object.assign(side, { times: [], network: [], next: [], busy: [], margins: [], masks: [] });
 }
 for (let run = 0; run < runs; run++) {
   // Never the picture of the mask before, so that nothing that is kept of one serves for the other.
   const image = (run + 1) % images.length;
   for (const side of order(sides, run)) {
+    const before = processor();
     const result = await segment(side.page, image, EXPRESSIONS[(run + 1) % EXPRESSIONS.length]);
+    side.busy.push(busy(before, processor()));
     const next = await segment(side.page, image, EXPRESSIONS[(run + 2) % EXPRESSIONS.length]);
     side.times.push(result.milliseconds);
     side.network.push(result.network);
@@ -219,6 +232,7 @@ console.log(
     chromium: version,
     size,
     runs,
+    cores: cpus().length,
     onnxruntime_web: JSON.parse(readFileSync(join(dist, '../package.json'), 'utf8')).version,
     sides: sides.map((side) => {
       const found = agreement(side, own);
@@ -234,10 +248,16 @@ console.log(
         ready_warm_ms: round(side.warm.ready),
         first_mask_cold_ms: round(side.cold.first),
         first_mask_warm_ms: round(side.warm.first),
+        // In the order of the runs, with the cores that were busy meanwhile.
+        mask_ms: side.times.map(round),
+        busy_cores: side.busy.map((cores) => cores && Number(cores.toFixed(2))),
         mask_median_ms: round(times.median),
         mask_least_ms: round(times.least),
         mask_most_ms: round(times.most),
         network_median_ms: round(network.median),
+        network_ms: side.network.map(round),
+        next_expression_ms: side.next.map(round),
+        busy_cores_median: side.busy.includes(null) ? null : summary(side.busy).median,
         next_expression_median_ms: round(next.median),
         next_expression_least_ms: round(next.least),
         next_expression_most_ms: round(next.most),

@@ -202,6 +202,10 @@ fn against_onnx(measured: &Value) -> String {
             }
         });
     }
+    let cores = text(&measured["cores"]);
+    row(&format!("cores busy meanwhile, of {cores}"), &|side| {
+        scaled(&side["busy_cores_median"], 1.0, 1)
+    });
     row("most memory of the page (MB)", &|side| {
         scaled(&side["peak_memory_bytes"], 1e6, 0)
     });
@@ -256,7 +260,7 @@ mod tests {
             })
         };
         let measured = json!({
-            "chromium": "1", "onnxruntime_web": "2", "size": 512, "runs": 3,
+            "chromium": "1", "onnxruntime_web": "2", "size": 512, "runs": 3, "cores": 2,
             "sides": [side("ours", json!(1)), side("other", Value::Null)],
         });
         let table = against_onnx(&measured);
@@ -265,6 +269,7 @@ mod tests {
             "| --- | ---: | ---: |",
             "| weights (MB) | 146.0 | 146.0 |",
             "| mask of another image, median (s) | 1.50 (1.40 to 1.60) | 1.50 (1.40 to 1.60) |",
+            "| cores busy meanwhile, of 2 | ? | ? |",
             "| most memory of the page (MB) | ? | ? |",
             "| greatest difference from the first side (logits) | 4.0e-5 | 4.0e-5 |",
             "| time over the first side's, another image | 1.00 | outputs disagree |",
