@@ -7,21 +7,23 @@
 import { execFile } from 'node:child_process';
 import { createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { homedir } from 'node:os';
+import { cpus, homedir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { DIST, launch } from './harness.mjs';
+import { gzipSync } from 'node:zlib';
+import { agreement, order, ratio, summary } from './bench-onnx/compare.mjs';
+import { DIST, launch, MODEL as SHIPPED } from './harness.mjs';
 
 const ONNX = process.env.RRSIS_BENCH_ONNX;
 const MODEL = process.env.RRSIS_BENCH_MODEL;
 const runs = Number(process.env.RRSIS_BENCH_RUNS || 5);
 const EXPRESSIONS = ['water', 'building', 'road', 'vegetation'];
 const SAMPLES = ['samples/rotterdam-quay.jpg', 'samples/rotterdam-streets.jpg'];
-/** Greatest difference of two f32 networks' margins, in logits, that is still called the same network. */
-const SAME = 0.02;
+const HERE = fileURLToPath(new URL('bench-onnx/', import.meta.url));
 const TOOLS = fileURLToPath(new URL('onnx/', import.meta.url));
 const CACHE = join(process.env.RRSIS_CACHE_DIR || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'rrsis'), 'onnx');
+const PROGRAM = 'ort-wasm-simd-threaded.wasm';
 
 /** The folder of onnxruntime-web's files. */
 async function runtime() {
@@ -36,178 +38,235 @@ async function runtime() {
   return join(CACHE, 'node_modules/onnxruntime-web/dist');
 }
 
-const TYPES = { '.html': 'text/html', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json', '.js': 'text/javascript' };
-const PAGE = `<!doctype html><title>onnxruntime-web</title><script type="module">
-import * as ort from './ort/ort.wasm.min.mjs';
-ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmPaths = new URL('./ort/', location.href).href;
-let sessions, input, vocabulary;
-globalThis.open = async (suffix) => {
-  const start = performance.now();
-  const manifest = await (await fetch('../model/manifest.json')).json();
-  input = { ...manifest.input };
-  vocabulary = (await (await fetch('../model/tokenizer.json')).json()).model.vocab;
-  const load = async (name) => ort.InferenceSession.create(new Uint8Array(await (await fetch('onnx/' + name + suffix + '.onnx')).arrayBuffer()), { executionProviders: ['wasm'] });
-  sessions = { text: await load('text'), vision: await load('vision') };
-  return performance.now() - start;
-};
-globalThis.run = async (blob, expression) => {
-  const start = performance.now();
-  const { size, mean, std, max_tokens: tokens } = input;
-  const bitmap = await createImageBitmap(blob);
-  const context = new OffscreenCanvas(size, size).getContext('2d', { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, size, size);
-  const pixels = new Float32Array(3 * size * size);
-  for (let c = 0; c < 3; c++) for (let i = 0; i < size * size; i++) pixels[c * size * size + i] = (data[4 * i + c] / 255 - mean[c]) / std[c];
-  const ids = new BigInt64Array(tokens), mask = new BigInt64Array(tokens);
-  // Words that are one word piece each.
-  ['[CLS]', ...expression.split(' '), '[SEP]'].forEach((word, i) => { ids[i] = BigInt(vocabulary[word]); mask[i] = 1n; });
-  const tensor = (type, data, dims) => new ort.Tensor(type, data, dims);
-  const feeds = { ids: tensor('int64', ids, [1, tokens]), mask: tensor('int64', mask, [1, tokens]) };
-  const { words } = await sessions.text.run(feeds);
-  const before = performance.now();
-  const { margin } = await sessions.vision.run({ pixels: tensor('float32', pixels, [1, 3, size, size]), words, mask: feeds.mask });
-  return { milliseconds: performance.now() - start, network: performance.now() - before, margin: Array.from(margin.data) };
-};
-globalThis.ready = true;
-</script>`;
-
+const TYPES = { '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json', '.js': 'text/javascript' };
 const dist = await runtime();
 const browser = await launch();
 
-/** Everything from one origin: the built site, and below bench/ the model, the other runtime and its files. */
+/** Bytes of files served so far. */
+let served = 0;
+/** Everything from one origin: the built site, and below bench/ an empty page, the model and the other runtime. */
 const server = createServer((request, response) => {
   const path = decodeURIComponent(new URL(request.url, 'http://x').pathname);
   const from = (prefix, folder) => path.startsWith(prefix) && join(folder, normalize(`/${path.slice(prefix.length)}`));
-  const file = from('/bench/model/', MODEL) || from('/bench/side/ort/', dist) || from('/bench/side/onnx/', ONNX) || from('/', DIST);
-  if (path === '/bench/side/') {
-    response.writeHead(200, { 'content-type': 'text/html' }).end(PAGE);
+  const file =
+    from('/bench/model/', MODEL) || from('/bench/ort/', dist) || from('/bench/onnx/', ONNX) || from('/bench/js/', HERE) || from('/', DIST);
+  if (path === '/bench/') {
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>bench</title>');
   } else if (existsSync(file) && statSync(file).isFile()) {
-    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
+    served += statSync(file).size;
+    const type = TYPES[extname(file)] ?? 'application/octet-stream';
+    // The browser may keep everything: what it does keep is seen in the second start.
+    response.writeHead(200, { 'content-type': type, 'content-length': statSync(file).size, 'cache-control': 'max-age=3600' });
     createReadStream(file).pipe(response);
-  } else if (path === '/') {
-    response.writeHead(200, { 'content-type': 'text/html' }).end(readFileSync(join(DIST, 'index.html')));
   } else {
     response.writeHead(404).end();
   }
 });
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
 const ORIGIN = `http://127.0.0.1:${server.address().port}/`;
-const context = () => browser.newContext({ serviceWorkers: 'block' });
 
-/** A part of a sample as a PNG that needs no resizing, so that both sides read the same pixels. */
-const prepare = (page, size) =>
-  page.evaluate(
+/** Side of the network's input; the pictures have it too, so that nothing resizes them. */
+const { size } = JSON.parse(readFileSync(join(MODEL, 'manifest.json'), 'utf8')).input;
+const bytes = (folder, names) => readdirSync(folder).filter((name) => names.test(name)).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+const zipped = (file) => gzipSync(readFileSync(file), { level: 9 }).length;
+
+const program = zipped(join(DIST, 'pkg/rrsis_bg.wasm'));
+const ours = (name, exact, folder, model) => ({
+  name,
+  exact,
+  script: 'ours.mjs',
+  options: { model: new URL(model, ORIGIN).href },
+  weights: bytes(folder, /\.bpk$/),
+  program,
+});
+const theirs = (suffix) => ({
+  name: `onnxruntime-web, ${suffix ? 'int8' : 'f32'}`,
+  exact: !suffix,
+  script: 'theirs.mjs',
+  options: { suffix },
+  weights: bytes(ONNX, new RegExp(`^(text|vision)${suffix}\\.onnx$`)),
+  program: zipped(join(dist, PROGRAM)),
+});
+const sides = [
+  ours('rrsis, f32', true, MODEL, 'bench/model/'),
+  ours('rrsis, as shipped', false, SHIPPED, 'models/rrsis-small/'),
+  ...['', '-int8'].filter((suffix) => existsSync(join(ONNX, `vision${suffix}.onnx`))).map(theirs),
+];
+
+/** Parts of the samples as PNGs of the network's size: both sides read the same pixels. */
+async function pictures() {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(new URL('bench/', ORIGIN).href);
+  const encoded = await page.evaluate(
     async ({ samples, size }) => {
-      globalThis.images = [];
+      const images = [];
       for (const sample of samples) {
         const bitmap = await createImageBitmap(await (await fetch(sample)).blob());
         const canvas = new OffscreenCanvas(size, size);
         const scale = Math.max(size / bitmap.width, size / bitmap.height);
         canvas.getContext('2d').drawImage(bitmap, 0, 0, bitmap.width * scale, bitmap.height * scale);
-        images.push(await canvas.convertToBlob());
+        const content = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+        images.push(content.reduce((text, byte) => text + String.fromCharCode(byte), ''));
       }
+      return images.map(btoa);
     },
     { samples: SAMPLES.map((sample) => new URL(sample, ORIGIN).href), size },
   );
-
-/** This project's side. */
-async function ours() {
-  const page = await (await context()).newPage();
-  page.setDefaultTimeout(600_000);
-  await page.goto(ORIGIN);
-  await prepare(page, size);
-  return {
-    name: 'rrsis',
-    page,
-    open: () => Promise.resolve(0),
-    run: (image, expression) =>
-      page.evaluate(
-        async ({ image, expression, model }) => {
-          const { createSegmenter } = await import(new URL('engine.js', location.href).href);
-          globalThis.segmenter ??= createSegmenter({ model, device: 'cpu' });
-          const start = performance.now();
-          const { margin, timings } = await segmenter.segment(images[image], expression);
-          return { milliseconds: performance.now() - start, network: timings.vision_ms, margin: Array.from(margin.data) };
-        },
-        { image, expression, model: new URL('bench/model/', ORIGIN).href },
-      ),
-  };
+  await context.close();
+  return encoded;
 }
 
-/** The other side: onnxruntime-web with one of the exported files. */
-async function theirs(suffix) {
-  const page = await (await context()).newPage();
-  page.setDefaultTimeout(600_000);
-  await page.goto(new URL('bench/side/', ORIGIN).href);
-  await page.waitForFunction(() => globalThis.ready);
-  await prepare(page, size);
-  return {
-    name: `onnxruntime-web${suffix && ` ${suffix.slice(1)}`}`,
-    page,
-    open: () => page.evaluate((suffix) => open(suffix), suffix),
-    run: (image, expression) => page.evaluate(({ image, expression }) => run(images[image], expression), { image, expression }),
-  };
+/** Process ids of what shows pages. */
+async function renderers() {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  return processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
 }
 
-const { size } = JSON.parse(readFileSync(join(MODEL, 'manifest.json'), 'utf8')).input;
-const suffixes = ['', '-int8'].filter((suffix) => existsSync(join(ONNX, `vision${suffix}.onnx`)));
-const sides = [await ours(), ...(await Promise.all(suffixes.map(theirs)))];
+/** Greatest resident memory of a process so far, where the system tells. */
+function peak(pid) {
+  const status = `/proc/${pid}/status`;
+  const line = existsSync(status) && /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(status, 'utf8'));
+  return line ? Number(line[1]) * 1024 : null;
+}
+
+/** Processor time of all cores so far, and what of it was idle, where the system tells. */
+function processor() {
+  if (!existsSync('/proc/stat')) return null;
+  const spent = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].trim().split(/\s+/).slice(1, 9).map(Number);
+  return { all: spent.reduce((sum, part) => sum + part, 0), idle: spent[3] + spent[4] };
+}
+
+/** Cores that were busy between two readings: one of them is ours, the others are other programs'. */
+const busy = (before, after) =>
+  before && after.all > before.all ? cpus().length * (1 - (after.idle - before.idle) / (after.all - before.all)) : null;
+
+const images = await pictures();
+
+/** A page with the side's script and the pictures, but nothing of the network yet. */
+async function open(context, { script, options }) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(600_000);
+  await page.goto(new URL('bench/', ORIGIN).href);
+  await page.evaluate(
+    async ({ script, options, images }) => {
+      const { create } = await import(script);
+      globalThis.side = create(options);
+      globalThis.images = images.map((image) => new Blob([Uint8Array.from(atob(image), (c) => c.charCodeAt(0))], { type: 'image/png' }));
+    },
+    { script: new URL(`bench/js/${script}`, ORIGIN).href, options, images },
+  );
+  return page;
+}
+
+/** Milliseconds until everything is loaded. */
+const load = (page) =>
+  page.evaluate(async () => {
+    const start = performance.now();
+    await side.load();
+    return performance.now() - start;
+  });
+
+/** Milliseconds from the encoded picture to the mask, those of the network alone, and both results. */
+const segment = (page, image, expression) =>
+  page.evaluate(
+    async ({ image, expression }) => {
+      const start = performance.now();
+      const { mask, margin, network } = await side.segment(images[image], expression);
+      const milliseconds = performance.now() - start;
+      return { milliseconds, network, mask: Array.from(mask), margin: Array.from(margin) };
+    },
+    { image, expression },
+  );
+
+/** From an empty page to the first mask. */
+async function start(context, side) {
+  const page = await open(context, side);
+  const before = served;
+  const ready = await load(page);
+  const { milliseconds } = await segment(page, 0, EXPRESSIONS[0]);
+  return { page, ready, first: ready + milliseconds, fetched: served - before };
+}
+
 for (const side of sides) {
-  const opened = await side.open();
-  const first = await side.run(0, EXPRESSIONS[0]);
-  Object.assign(side, { start: opened + first.milliseconds, times: [], network: [], next: [], difference: 0, overlap: [0, 0] });
+  const others = await renderers();
+  const context = await browser.newContext({ serviceWorkers: 'block' });
+  side.cold = await start(context, side);
+  await side.cold.page.close();
+  side.warm = await start(context, side);
+  side.page = side.warm.page;
+  side.processes = (await renderers()).filter((pid) => !others.includes(pid));
+  Object.assign(side, { times: [], network: [], next: [], busy: [], margins: [], masks: [] });
 }
 for (let run = 0; run < runs; run++) {
-  const image = run % 2;
-  const expression = EXPRESSIONS[(run + 1) % EXPRESSIONS.length];
-  let reference;
-  for (const side of sides) {
-    const { milliseconds, network, margin } = await side.run(image, expression);
-    side.times.push(milliseconds);
-    side.network.push(network);
-    side.next.push((await side.run(image, EXPRESSIONS[(run + 2) % EXPRESSIONS.length])).milliseconds);
-    reference ??= margin;
-    side.difference = Math.max(side.difference, ...margin.map((value, i) => Math.abs(value - reference[i])));
-    for (let i = 0; i < margin.length; i++) {
-      side.overlap[0] += margin[i] > 0 && reference[i] > 0 ? 1 : 0;
-      side.overlap[1] += margin[i] > 0 || reference[i] > 0 ? 1 : 0;
+  // Never the picture of the mask before, so that nothing that is kept of one serves for the other.
+  const image = (run + 1) % images.length;
+  for (const side of order(sides, run)) {
+    const before = processor();
+    const result = await segment(side.page, image, EXPRESSIONS[(run + 1) % EXPRESSIONS.length]);
+    side.busy.push(busy(before, processor()));
+    const next = await segment(side.page, image, EXPRESSIONS[(run + 2) % EXPRESSIONS.length]);
+    side.times.push(result.milliseconds);
+    side.network.push(result.network);
+    side.next.push(next.milliseconds);
+    for (const { margin, mask } of [result, next]) {
+      side.margins.push(Float32Array.from(margin));
+      side.masks.push(Uint8Array.from(mask));
     }
   }
+}
+for (const side of sides) {
+  const peaks = side.processes.map(peak).filter((bytes) => bytes !== null);
+  side.peak = peaks.length ? Math.max(...peaks) : null;
 }
 const version = browser.version();
 await browser.close();
 server.close();
 
-const median = (values) => {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
-const bytes = (folder, names) => readdirSync(folder).filter((name) => names.test(name)).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 const [own] = sides;
+const round = (value) => Math.round(value);
 console.log(
   JSON.stringify({
     chromium: version,
     size,
     runs,
+    cores: cpus().length,
     onnxruntime_web: JSON.parse(readFileSync(join(dist, '../package.json'), 'utf8')).version,
-    sides: sides.map((side, i) => {
-      const same = side === own || side.name.endsWith('int8') || side.difference <= SAME;
+    sides: sides.map((side) => {
+      const found = agreement(side, own);
+      const [times, network, next] = [side.times, side.network, side.next].map(summary);
+      const compared = (of) => ratio(summary(of(side)).median, summary(of(own)).median, found);
       return {
         name: side.name,
-        weights_bytes: i === 0 ? bytes(MODEL, /\.bpk$/) : bytes(ONNX, i === 1 ? /^(text|vision)\.onnx$/ : /-int8\.onnx$/),
-        first_mask_ms: Math.round(side.start),
-        mask_median_ms: Math.round(median(side.times)),
-        mask_least_ms: Math.round(Math.min(...side.times)),
-        mask_most_ms: Math.round(Math.max(...side.times)),
-        network_median_ms: Math.round(median(side.network)),
-        next_expression_median_ms: Math.round(median(side.next)),
-        greatest_difference: side.difference,
-        mask_iou: side.overlap[1] ? side.overlap[0] / side.overlap[1] : null,
+        weights_bytes: side.weights,
+        program_gzip_bytes: side.program,
+        fetched_cold_bytes: side.cold.fetched,
+        fetched_warm_bytes: side.warm.fetched,
+        ready_cold_ms: round(side.cold.ready),
+        ready_warm_ms: round(side.warm.ready),
+        first_mask_cold_ms: round(side.cold.first),
+        first_mask_warm_ms: round(side.warm.first),
+        // In the order of the runs, with the cores that were busy meanwhile.
+        mask_ms: side.times.map(round),
+        busy_cores: side.busy.map((cores) => cores && Number(cores.toFixed(2))),
+        mask_median_ms: round(times.median),
+        mask_least_ms: round(times.least),
+        mask_most_ms: round(times.most),
+        network_median_ms: round(network.median),
+        network_ms: side.network.map(round),
+        next_expression_ms: side.next.map(round),
+        busy_cores_median: side.busy.includes(null) ? null : summary(side.busy).median,
+        next_expression_median_ms: round(next.median),
+        next_expression_least_ms: round(next.least),
+        next_expression_most_ms: round(next.most),
+        peak_memory_bytes: side.peak,
+        greatest_difference: found.difference,
+        mask_iou: found.iou,
         // No ratio where the outputs disagree.
-        times_ours: same ? median(side.times) / median(own.times) : null,
+        times_ours: compared(({ times }) => times),
+        next_times_ours: compared(({ next }) => next),
       };
     }),
   }),

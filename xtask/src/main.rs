@@ -87,6 +87,9 @@ enum Command {
         /// File for all numbers
         #[arg(long, value_name = "FILE")]
         json: Option<std::path::PathBuf>,
+        /// Measure dist/ as it is
+        #[arg(long)]
+        no_build: bool,
         /// Profile of wasm-pack.toml to build
         #[arg(long, default_value = "web")]
         profile: String,
@@ -140,11 +143,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             onnx,
             model,
             json,
+            no_build,
             profile,
         } => bench::run(
             &workspace,
             &bench::Settings {
-                profile,
+                profile: (!no_build).then_some(profile),
                 against,
                 device,
                 runs,

@@ -15,8 +15,8 @@ use crate::{build, process, serve, setup};
 
 /// What to measure.
 pub struct Settings {
-    /// Profile of wasm-pack.toml.
-    pub profile: String,
+    /// Profile of wasm-pack.toml; none measures `dist/` as it is.
+    pub profile: Option<String>,
     /// Other built sites to take turns with.
     pub against: Vec<PathBuf>,
     /// "cpu" or "webgpu".
@@ -35,7 +35,14 @@ pub struct Settings {
 pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let node = setup::node(workspace)?;
     let chromium = setup::chromium()?;
-    build::site(workspace, &settings.profile, &workspace.dist())?;
+    match &settings.profile {
+        Some(profile) => build::site(workspace, profile, &workspace.dist())?,
+        None if workspace.dist().join("index.html").is_file() => {}
+        None => bail!(
+            "{} holds no site: leave --no-build out",
+            workspace.dist().display()
+        ),
+    }
 
     let mut sites = vec![site("this checkout", &workspace.dist())?];
     for other in &settings.against {
@@ -138,13 +145,14 @@ fn table(measured: &Value) -> String {
     table
 }
 
-/// The numbers of both runtimes as Markdown. Where outputs disagree there is no ratio.
+/// The numbers of both runtimes as Markdown, a column a side. Where outputs disagree there is no ratio.
 fn against_onnx(measured: &Value) -> String {
     let text = |value: &Value| {
         value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned)
     };
+    let sides: Vec<&Value> = measured["sides"].as_array().into_iter().flatten().collect();
     let mut table = format!(
         "Chromium {}, onnxruntime-web {}, {} x {} pixels, {} masks each, in turns, one thread of the CPU\n\n",
         text(&measured["chromium"]),
@@ -153,27 +161,88 @@ fn against_onnx(measured: &Value) -> String {
         text(&measured["size"]),
         text(&measured["runs"]),
     );
-    table += "| side | weights (MB) | first mask (s) | mask, median (s) | least to most (s) | network alone (s) | next expression (s) | greatest difference (logits) | IoU with ours | time over ours |\n";
-    table += "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
-    for side in measured["sides"].as_array().into_iter().flatten() {
-        let number = |name: &str, scale: f64| side[name].as_f64().unwrap_or(f64::NAN) / scale;
-        let ratio = side["times_ours"].as_f64();
-        table += &format!(
-            "| {} | {:.1} | {:.2} | {:.2} | {:.2} to {:.2} | {:.2} | {:.2} | {:.1e} | {:.3} | {} |\n",
-            text(&side["name"]),
-            number("weights_bytes", 1e6),
-            number("first_mask_ms", 1e3),
-            number("mask_median_ms", 1e3),
-            number("mask_least_ms", 1e3),
-            number("mask_most_ms", 1e3),
-            number("network_median_ms", 1e3),
-            number("next_expression_median_ms", 1e3),
-            number("greatest_difference", 1.0),
-            number("mask_iou", 1.0),
-            ratio.map_or("outputs disagree".to_owned(), |ratio| format!("{ratio:.2}")),
-        );
+    let mut row = |head: &str, cell: &dyn Fn(&Value) -> String| {
+        let cells: Vec<String> = sides.iter().map(|side| cell(side)).collect();
+        table += &format!("| {head} | {} |\n", cells.join(" | "));
+    };
+    row("", &|side| text(&side["name"]));
+    row("---", &|_| "---:".to_owned());
+    for (head, name) in [
+        ("weights (MB)", "weights_bytes"),
+        ("program, gzipped (MB)", "program_gzip_bytes"),
+        ("fetched by the first start (MB)", "fetched_cold_bytes"),
+        ("fetched by the second start (MB)", "fetched_warm_bytes"),
+    ] {
+        row(head, &|side| scaled(&side[name], 1e6, 1));
+    }
+    for (head, name) in [
+        ("ready, nothing kept (s)", "ready_cold_ms"),
+        ("first mask, nothing kept (s)", "first_mask_cold_ms"),
+        ("first mask, files kept (s)", "first_mask_warm_ms"),
+        ("mask of another image, median (s)", "mask_median_ms"),
+        ("network alone, median (s)", "network_median_ms"),
+        (
+            "another expression on it, median (s)",
+            "next_expression_median_ms",
+        ),
+    ] {
+        let spread = name
+            .strip_suffix("_median_ms")
+            .filter(|name| *name != "network");
+        row(head, &|side| {
+            let seconds = |name: &str| scaled(&side[name], 1e3, 2);
+            match spread {
+                Some(of) => format!(
+                    "{} ({} to {})",
+                    seconds(name),
+                    seconds(&format!("{of}_least_ms")),
+                    seconds(&format!("{of}_most_ms")),
+                ),
+                None => seconds(name),
+            }
+        });
+    }
+    let cores = text(&measured["cores"]);
+    row(&format!("cores busy meanwhile, of {cores}"), &|side| {
+        scaled(&side["busy_cores_median"], 1.0, 1)
+    });
+    row("most memory of the page (MB)", &|side| {
+        scaled(&side["peak_memory_bytes"], 1e6, 0)
+    });
+    row(
+        "greatest difference from the first side (logits)",
+        &|side| {
+            side["greatest_difference"]
+                .as_f64()
+                .map_or_else(|| "?".to_owned(), |difference| format!("{difference:.1e}"))
+        },
+    );
+    row("IoU of the masks with the first side's", &|side| {
+        scaled(&side["mask_iou"], 1.0, 4)
+    });
+    for (head, name) in [
+        ("time over the first side's, another image", "times_ours"),
+        (
+            "time over the first side's, another expression",
+            "next_times_ours",
+        ),
+    ] {
+        row(head, &|side| {
+            side[name].as_f64().map_or_else(
+                || "outputs disagree".to_owned(),
+                |ratio| format!("{ratio:.2}"),
+            )
+        });
     }
     table
+}
+
+/// A number in units of `unit`, or a question mark where it is not known.
+fn scaled(value: &Value, unit: f64, digits: usize) -> String {
+    value.as_f64().map_or_else(
+        || "?".to_owned(),
+        |value| format!("{:.digits$}", value / unit),
+    )
 }
 
 #[cfg(test)]
@@ -184,20 +253,30 @@ mod tests {
     fn no_ratio_where_outputs_disagree() {
         let side = |name: &str, ratio: Value| {
             json!({
-                "name": name, "weights_bytes": 146_000_000, "first_mask_ms": 5000, "mask_median_ms": 1500,
-                "mask_least_ms": 1400, "mask_most_ms": 1600, "network_median_ms": 1400,
-                "next_expression_median_ms": 1300, "greatest_difference": 0.00004, "mask_iou": 1,
-                "times_ours": ratio,
+                "name": name, "weights_bytes": 146_000_000, "program_gzip_bytes": 5_000_000,
+                "first_mask_cold_ms": 5000, "mask_median_ms": 1500, "mask_least_ms": 1400,
+                "mask_most_ms": 1600, "greatest_difference": 0.00004, "mask_iou": 1,
+                "times_ours": ratio, "next_times_ours": ratio,
             })
         };
         let measured = json!({
-            "chromium": "1", "onnxruntime_web": "2", "size": 512, "runs": 3,
+            "chromium": "1", "onnxruntime_web": "2", "size": 512, "runs": 3, "cores": 2,
             "sides": [side("ours", json!(1)), side("other", Value::Null)],
         });
         let table = against_onnx(&measured);
-        let rows: Vec<&str> = table.lines().rev().take(2).collect();
-        assert!(rows[0].ends_with("| outputs disagree |"), "{table}");
-        assert!(rows[1].ends_with("| 4.0e-5 | 1.000 | 1.00 |"), "{table}");
+        for row in [
+            "|  | ours | other |",
+            "| --- | ---: | ---: |",
+            "| weights (MB) | 146.0 | 146.0 |",
+            "| mask of another image, median (s) | 1.50 (1.40 to 1.60) | 1.50 (1.40 to 1.60) |",
+            "| cores busy meanwhile, of 2 | ? | ? |",
+            "| most memory of the page (MB) | ? | ? |",
+            "| greatest difference from the first side (logits) | 4.0e-5 | 4.0e-5 |",
+            "| time over the first side's, another image | 1.00 | outputs disagree |",
+            "| time over the first side's, another expression | 1.00 | outputs disagree |",
+        ] {
+            assert!(table.lines().any(|line| line == row), "{row}\n{table}");
+        }
     }
 
     #[test]
