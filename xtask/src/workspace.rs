@@ -100,6 +100,9 @@ impl Workspace {
             .map(|path| self.root.join(path))
             .filter(|path| path.is_file())
             .collect();
+        for entry in fs::read_dir(self.root.join("crates"))? {
+            roots.push(entry?.path().join("src").join("lib.rs"));
+        }
         let tests = self.root.join("tests");
         if tests.is_dir() {
             for entry in fs::read_dir(&tests)? {
