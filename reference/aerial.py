@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from augment import IGNORE, Cutout, paste_vehicles, photometric
-from expressions import ATTRIBUTES, LABELS, draw
+from expressions import ATTRIBUTES, ELSEWHERE, LABELS, draw
 from triplets import TripletSampler, TripletScene, reworded
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
@@ -30,16 +30,18 @@ SUBJECTS = {"building": 0.20, "vegetation": 0.13, "water": 0.12, "road": 0.16, "
             "light-coloured car": 0.02, "dark car": 0.01}
 #: share of the crops that get vehicles of other scenes pasted in
 PASTED = 0.14
+#: how often a crop of triplets is also asked for something that is in no scene at all
+FOREIGN = 0.12
 #: (mean, low, high) of the logarithm of a crop's scale over that of whole-image inference: drone vehicles also smaller,
 #: satellite roads also larger, as they are in images of other sensors
 SCALE = {"kitais": (-0.2, -0.9, 0.5), "dubai": (0.1, -0.6, 1.1)}
 #: concepts that are certainly absent from every scene of a source
 NEVER = {
-    "urbantree": ["airplane", "stadium", "storage tank", "runway", "snow", "wind turbine", "harbor"],
-    "fair_models": ["airplane", "ship", "storage tank", "runway", "stadium", "snow", "wind turbine", "baseball field", "tennis court", "train"],
-    "fair_hist": ["airplane", "storage tank", "runway", "stadium", "snow", "wind turbine", "baseball field", "tennis court", "train"],
-    "kitais": ["airplane", "ship", "storage tank", "runway", "water", "bare land", "snow", "wind turbine", "baseball field", "harbor"],
-    "dubai": ["snow", "wind turbine"],
+    "urbantree": [ELSEWHERE, "airplane", "stadium", "storage tank", "runway", "snow", "wind turbine", "harbor"],
+    "fair_models": [ELSEWHERE, "airplane", "ship", "storage tank", "runway", "stadium", "snow", "wind turbine", "baseball field", "tennis court", "train"],
+    "fair_hist": [ELSEWHERE, "airplane", "storage tank", "runway", "stadium", "snow", "wind turbine", "baseball field", "tennis court", "train"],
+    "kitais": [ELSEWHERE, "airplane", "ship", "storage tank", "runway", "water", "bare land", "snow", "wind turbine", "baseball field", "harbor"],
+    "dubai": [ELSEWHERE, "snow", "wind turbine"],
 }
 
 
@@ -188,7 +190,7 @@ class CropSampler:
         never = [c for c in NEVER.get(scene.source, []) if c not in asked]
         for choice, odds in ((present, 0.5), (absent, 0.75), (never, 0.35)):
             if choice and rng.random() < odds:
-                return rng.choice(choice)
+                return ELSEWHERE if choice is never and rng.random() < 0.5 else rng.choice(choice)
         # Another wording of what was asked already.
         return rng.choice(present or asked)
 
@@ -226,7 +228,8 @@ class CropSampler:
             targets.append(targets[-1] if targets else np.zeros_like(label))
         return image, concepts, targets
 
-    def crop(self, size: int) -> tuple[Image.Image, list[str], list[np.ndarray]]:
+    def crop(self, size: int) -> tuple[Image.Image, Image.Image, list[str], list[np.ndarray]]:
+        """-> the crop, the same before its colours were changed, expressions and targets."""
         chance = self.rng.random()
         for sampler, share in self.triplets:
             if chance < share:
@@ -246,15 +249,19 @@ class CropSampler:
 
         return cut
 
-    def crop_of_triplets(self, sampler: TripletSampler, size: int) -> tuple[Image.Image, list[str], list[np.ndarray]]:
+    def crop_of_triplets(self, sampler: TripletSampler, size: int) -> tuple[Image.Image, Image.Image, list[str], list[np.ndarray]]:
         rng = self.rng
         scene, asked = sampler.draw(self.per_image, rng)
         points = asked[0].points
         cut = self.cutter(self.box(scene, size, rng.choice(points) if len(points) and rng.random() < 0.9 else None), size)
-        image = photometric(cut(scene.image, Image.BILINEAR), rng, rng.choice(self.scenes).palette)
-        return image, [reworded(t.expression, rng) for t in asked], [np.asarray(cut(t.target())) for t in asked]
+        clean = cut(scene.image, Image.BILINEAR)
+        image = photometric(clean, rng, rng.choice(self.scenes).palette)
+        expressions, targets = [reworded(t.expression, rng) for t in asked], [np.asarray(cut(t.target())) for t in asked]
+        if rng.random() < FOREIGN:
+            expressions[-1], targets[-1] = draw(ELSEWHERE, rng), np.zeros_like(targets[-1])
+        return image, clean, expressions, targets
 
-    def crop_of_classes(self, size: int) -> tuple[Image.Image, list[str], list[np.ndarray]]:
+    def crop_of_classes(self, size: int) -> tuple[Image.Image, Image.Image, list[str], list[np.ndarray]]:
         rng = self.rng
         concept = rng.choices(list(self.subjects), list(self.subjects.values()))[0]
         scene = self.scene(concept)
@@ -269,14 +276,15 @@ class CropSampler:
                 concepts.append(self.other(scene, label, concepts))
             targets = [np.asarray(cut(scene.attributes[c])) if c in scene.attributes else target(label, c) for c in concepts]
         palette = rng.choice(self.scenes).palette
-        return photometric(image, rng, palette), [draw(c, rng) for c in concepts], targets
+        return photometric(image, rng, palette), image, [draw(c, rng) for c in concepts], targets
 
-    def batch(self, images: int, size: int) -> tuple[Tensor, list[str], Tensor]:
-        """-> 8-bit RGB (B, 3, S, S), B * per_image expressions (image-major) and their targets (B * per_image, S, S)."""
+    def batch(self, images: int, size: int) -> tuple[Tensor, Tensor, list[str], Tensor]:
+        """-> 8-bit RGB (B, 3, S, S), the same before its colours were changed, B * per_image expressions (image-major) and their
+        targets (B * per_image, S, S)."""
         crops = [self.crop(size) for _ in range(images)]
-        pixels = torch.from_numpy(np.stack([np.asarray(c[0]) for c in crops])).permute(0, 3, 1, 2)
-        targets = torch.from_numpy(np.stack([t for c in crops for t in c[2]]))
-        return pixels, [e for c in crops for e in c[1]], targets
+        pixels, clean = (torch.from_numpy(np.stack([np.asarray(c[i]) for c in crops])).permute(0, 3, 1, 2) for i in (0, 1))
+        targets = torch.from_numpy(np.stack([t for c in crops for t in c[3]]))
+        return pixels, clean, [e for c in crops for e in c[2]], targets
 
 
 class Batches(IterableDataset):

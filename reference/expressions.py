@@ -25,6 +25,8 @@ ATTRIBUTES: dict[str, tuple[str, str, str]] = {
     "light-coloured car": ("car", "tone", "light"),
     "dark car": ("car", "tone", "dark"),
 }
+#: the concept of everything that is in no scene
+ELSEWHERE = "something else"
 #: colours of vehicles that augmentation paints
 COLOURS = ["red", "blue", "yellow", "green"]
 #: concept -> wordings; the first is the canonical one, which is drawn most often. None of `configs/paraphrases.json`, which
@@ -59,17 +61,32 @@ WORDS: dict[str, list[str]] = {
     "bare land": ["bare land", "bare soil", "unpaved land", "bare ground", "dirt", "sand", "desert", "open soil", "sandy ground",
                   "dry soil", "wasteland", "dusty ground", "naked ground", "land without vegetation"],
     "airplane": ["airplane", "airplanes", "plane", "aircraft"],
+    "parking area": ["parking area", "parking lot", "car park", "parking areas", "parking space", "paved parking lot"],
     "ship": ["ship", "ships", "boat", "boats", "vessel"],
     "storage tank": ["storage tank", "storage tanks", "oil tank"],
     "stadium": ["stadium", "football stadium"],
     "runway": ["runway", "airport runway"],
     "snow": ["snow", "snow cover", "ice"],
     "wind turbine": ["wind turbine", "wind turbines"],
-    "baseball field": ["baseball field", "baseball diamond"],
+    "baseball field": ["baseball field", "baseball diamond", "baseball infield"],
     "tennis court": ["tennis court", "tennis courts"],
     "train": ["train", "railway train"],
     "harbor": ["harbor", "dock", "port"],
 }
+#: what no aerial scene of ours shows: words that are not known yet must not be read as "something"
+WORDS[ELSEWHERE] = """piano, elephant, teapot, penguin, giraffe, sofa, bookshelf, keyboard, toothbrush, banana, pizza, guitar, violin,
+umbrella, candle, wristwatch, spoon, lion, zebra, kangaroo, whale, octopus, butterfly, spider, rabbit, camel caravan, wolf, hamburger,
+ice cream, wedding cake, coffee cup, wine bottle, bathtub, refrigerator, washing machine, television, laptop, telephone, camera, printer,
+pillow, curtain, mirror, chandelier, bunk bed, staircase indoors, fireplace, necklace, shoe, hat, glove, scarf, balloon, kite, teddy bear,
+chess board, playing cards, trumpet, drum, microscope, skeleton, human face, hand, baby, clown, astronaut, statue of liberty, eiffel tower,
+pyramid, castle, lighthouse, windmill, cathedral dome, volcano, lava, glacier, iceberg, polar bear, aurora, rainbow, moon, comet, galaxy,
+space shuttle, rocket, satellite dish, submarine, aircraft carrier, oil rig, cooling tower, nuclear reactor, steam locomotive, roller coaster,
+ferris wheel, ski jump, ice rink, bobsleigh track, golf ball, surfboard, snowman, igloo, tent camp, totem pole, cactus, palm leaf,
+mushroom, pumpkin, sunflower, cherry blossom, coral reef, waterfall, geyser, cave, sinkhole, canyon, dinosaur, dragon, unicorn, mermaid,
+zeppelin, hot air balloon, helicopter, parachute, fighter jet, tank battle, cannon, sailing regatta, gondola, canoe, jet ski, kayak,
+race track, motocross bike, bicycle stand, tractor, combine harvester, excavator, crane, cable car, monorail, escalator, suspension bridge,
+dam, quarry, mine shaft, landfill, solar farm, radio telescope, observatory, prison yard, cemetery, zoo, amusement park, opera house""".replace(
+    "\n", " ").split(", ")
 #: what people type around the words; the first four are the most common
 FRAMES = ["the {}", "all the {}", "all {}", "every {}", "some {}", "each {}", "{} here", "{} in this photo", "mark the {}",
           "highlight the {}", "outline all {}", "segment {}", "locate the {}", "please select the {}", "which pixels are {}",

@@ -13,9 +13,11 @@ import random
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -26,6 +28,7 @@ from expressions import TextFeatures
 from rrsis_twin import Rrsis, RrsisConfig
 from rrsis_twin.bert import load_minilm
 from rrsis_twin.decoder import upsample
+from teacher import Distillation, Teacher
 from triplets import TripletSampler, load_triplets
 
 VALIDATED = ["building", "vegetation", "water", "road", "car"]
@@ -58,7 +61,9 @@ def options() -> argparse.Namespace:
     p.add_argument("--save-minutes", type=float, default=5)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--triplets", action="append", default=[], metavar="DIR=SHARE",
-                   help="data set in the RefSegRS layout and its share of the crops; `best` is chosen on the first one's val split")
+                   help="data set in the RefSegRS layout and its share of the crops; `best` is chosen on the first val split among them")
+    p.add_argument("--distill", type=float, default=0.0, help="weight of the encoder's second target, what a CNN sees (teacher.py)")
+    p.add_argument("--pairs", type=Path, help="folder in the RefSegRS layout that is validated on, too (never trained on)")
     p.add_argument("--init", type=Path, help="checkpoint to start from (weights only)")
     return p.parse_args()
 
@@ -94,6 +99,17 @@ def predict(net: Rrsis, text: TextFeatures, image, expression: str, device: str)
         logits = net.model(normalise(tensor(square)[None].to(device)), lang, mask)
     logits = F.interpolate(logits.float(), size=image.size[::-1], mode="bilinear", align_corners=False)
     return (logits[0, 1] > logits[0, 0]).cpu().numpy()
+
+
+def labelled_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
+    """Present and absent targets of a folder in the RefSegRS layout; the concept is "pairs"."""
+    pairs = []
+    for line in next(folder.glob("output_phrase_*.txt")).read_text().splitlines():
+        name, expression = line.split(" ", 1)
+        image = Image.open(next((folder / "images").glob(f"{name}.*"))).convert("RGB")
+        mask = (np.asarray(Image.open(next((folder / "masks").glob(f"{name}.*"))).convert("L")) > 0).astype(np.uint8)
+        pairs.append(Pair(SimpleNamespace(image=image), "pairs", expression, mask))
+    return [p for p in pairs if p.mask.any()], [p for p in pairs if not p.mask.any()]
 
 
 def validate(net: Rrsis, text: TextFeatures, pairs: list[Pair], absent: list[Pair], device: str) -> dict[str, float]:
@@ -134,11 +150,15 @@ def main() -> None:
         text = TextFeatures(net.bert_model, o.minilm / "tokenizer.json", net.config.max_tokens, device)
     net.model.to(device)
     ema = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(parameter_groups(net.model, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), foreach=True)
+    distillation = Distillation(net.config.dims).to(device) if o.distill else nn.Module()
+    teacher = Teacher(device) if o.distill else None
+    learned = nn.ModuleList([net.model, distillation])
+    optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), foreach=True)
     step, elapsed_before, best, history = 0, 0.0, -1.0, []
     if o.resume and (o.out / "state.pth").exists():
         state = torch.load(o.out / "state.pth", map_location=device, weights_only=False)
         net.model.load_state_dict(state["model"])
+        distillation.load_state_dict(state["distillation"])
         ema.model.load_state_dict(state["ema"])
         optimiser.load_state_dict(state["optimiser"])
         rng.setstate(state["rng"])
@@ -149,11 +169,15 @@ def main() -> None:
     folders = [(Path(folder), float(share)) for folder, share in (t.rsplit("=", 1) for t in o.triplets)]
     triplets = [(TripletSampler(load_triplets(folder, "train")), share) for folder, share in folders]
     sampler = CropSampler(scenes, rng, net.config.image_size, o.per_image, cutouts(scenes, o.data / "train"), triplets)
-    if folders:
-        pairs, absent = triplet_pairs(load_triplets(folders[0][0], "val"), 120)
+    validated_on = [folder for folder, _ in folders if (folder / "output_phrase_val.txt").exists()]
+    if validated_on:
+        pairs, absent = triplet_pairs(load_triplets(validated_on[0], "val"), 120)
     else:
         held_out = load_split(o.data, "val")
         pairs, absent = validation_pairs(held_out, VALIDATED, 14), absent_pairs(held_out, 30)
+    if o.pairs:
+        more, nothing = labelled_pairs(o.pairs)
+        pairs, absent = pairs + more, absent + nothing
     print(f"{sum(p.numel() for p in net.model.parameters()) / 1e6:.2f} M trainable parameters, {device}, "
           f"{len(pairs)} validation pairs, ready after {time.monotonic() - started:.0f} s", flush=True)
 
@@ -168,11 +192,11 @@ def main() -> None:
         return min(1.0, step / o.steps if o.steps else elapsed() / (60 * o.minutes))
 
     def checkpoint() -> dict:
-        args = {k: str(v) for k, v in vars(o).items() if k not in ("data", "out", "config", "minilm", "features", "init")}
+        args = {k: str(v) for k, v in vars(o).items() if k not in ("data", "out", "config", "minilm", "features", "init", "pairs")}
         return ema.checkpoint(step, args | {"validation": history[-1] if history else {}})
 
     def save_state() -> None:
-        save(o.out / "state.pth", {"model": net.model.state_dict(), "ema": ema.model.state_dict(), "optimiser": optimiser.state_dict(),
+        save(o.out / "state.pth", {"model": net.model.state_dict(), "distillation": distillation.state_dict(), "ema": ema.model.state_dict(), "optimiser": optimiser.state_dict(),
                                    "rng": rng.getstate(), "step": step, "elapsed": elapsed(), "best": best, "history": history})
         save(o.out / "last.pth", checkpoint())
 
@@ -189,10 +213,10 @@ def main() -> None:
             save(o.out / "best.pth", checkpoint())
 
     # The late crop size stays eager: its compilation would stall the short last part.
-    late_forward = net.model.low_resolution
+    late_forward = net.model.low_resolution_and_encodings
     forward = torch.compile(late_forward) if o.compile else late_forward
     saved = validated = logged = time.monotonic()
-    running, seen, grad, made = 0.0, 0, 0.0, None
+    running, distilled, seen, grad, made = 0.0, 0.0, 0, 0.0, None
     while (done := progress()) < 1 and not stop:
         late = done >= 1 - o.late_part
         size = o.late_crop if late else o.crop
@@ -203,15 +227,19 @@ def main() -> None:
         net.model.train()
         if made is None or made[0] != size:
             made = size, iter(DataLoader(Batches(sampler, images, size, o.seed + step), None, num_workers=o.workers, prefetch_factor=4 if o.workers else None))
-        pixels, expressions, targets = next(made[1])
-        pixels = normalise(pixels.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
+        pixels, clean, expressions, targets = next(made[1])
+        pixels, clean = (normalise(p.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last) for p in (pixels, clean))
         lang, mask = text(expressions)
         with torch.autocast(device, torch.bfloat16):
-            low = (late_forward if late else forward)(pixels, lang, mask)
+            low, encodings = (late_forward if late else forward)(pixels, lang, mask)
         loss = loss_of(upsample(low.float(), targets.shape[1:]), targets.to(device))
+        if teacher:
+            seen_by_cnn = distillation(encodings, teacher(clean))
+            distilled += float(seen_by_cnn.detach())
+            loss = loss + o.distill * seen_by_cnn
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(net.model.parameters(), 1.0)
+        norm = nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
         if torch.isfinite(norm):
             optimiser.step()
         step += 1
@@ -222,9 +250,9 @@ def main() -> None:
         running, seen, grad = running + loss.item(), seen + len(expressions), grad + float(norm)
         now = time.monotonic()
         if step % 50 == 0:
-            print(f"step {step} {elapsed() / 60:.1f} min {100 * done:.1f} % crop {size} loss {running / 50:.4f} grad {grad / 50:.2f} "
+            print(f"step {step} {elapsed() / 60:.1f} min {100 * done:.1f} % crop {size} loss {running / 50:.4f} cnn {distilled / 50:.3f} grad {grad / 50:.2f} "
                   f"lr {lr:.2e} {seen / (now - logged):.1f} samples/s", flush=True)
-            running, seen, grad, logged = 0.0, 0, 0.0, now
+            running, distilled, seen, grad, logged = 0.0, 0.0, 0, 0.0, now
         if now - validated > 60 * o.validate_minutes:
             run_validation()
             validated = logged = time.monotonic()

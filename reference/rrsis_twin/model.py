@@ -24,6 +24,11 @@ class Segmenter(nn.Module):
     def low_resolution(self, image: Tensor, lang: Tensor, mask: Tensor) -> Tensor:
         return self.classifier(self.backbone(image, lang, mask), lang, mask)
 
+    def low_resolution_and_encodings(self, image: Tensor, lang: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Also what the encoder's stages give, for training them on more than masks."""
+        maps, encodings = self.backbone.maps_and_encodings(image, lang, mask)
+        return self.classifier(maps, lang, mask), encodings
+
     def forward(self, image: Tensor, lang: Tensor, mask: Tensor) -> Tensor:
         """image (B, 3, H, W) normalised, lang (R*B, T, L), mask (R*B, T) -> logits (R*B, 2, H, W)."""
         return upsample(self.low_resolution(image, lang, mask).float(), image.shape[2:])

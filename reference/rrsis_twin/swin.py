@@ -156,10 +156,15 @@ class Backbone(nn.Module):
 
         With R > 1 expressions an image (image-major), the blocks of stage 1, which see no language, run once an image.
         """
+        return self.maps_and_encodings(image, lang, mask)[0]
+
+    def maps_and_encodings(self, image: Tensor, lang: Tensor, mask: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Also what the blocks of each stage give before its own fusion, of the same shapes (stage 1: B instead of R*B)."""
         x, h, w = self.patch_embed(image)
-        maps = []
+        maps, encodings = [], []
         for i, stage in enumerate(self.layers):
             x = stage.encode(x, h, w)
+            encodings.append(x.transpose(1, 2).unflatten(2, (h, w)))
             if i == 0 and lang.shape[0] != x.shape[0]:
                 x = x.repeat_interleave(lang.shape[0] // x.shape[0], 0)
             fused = stage.fusion(x, lang, mask)
@@ -168,4 +173,4 @@ class Backbone(nn.Module):
             if stage.downsample is not None:
                 x = stage.downsample(x + stage.res_gate(fused) * fused, h, w)
                 h, w = (h + 1) // 2, (w + 1) // 2
-        return maps
+        return maps, encodings
