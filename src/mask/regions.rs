@@ -56,6 +56,49 @@ impl Regions {
         Self { of, count }
     }
 
+    /// How many there are, without the map of them: row by row, so that a hundred million pixels take
+    /// little more memory than two rows.
+    pub fn count_in(mask: &Mask, connectivity: Connectivity) -> usize {
+        let reach = usize::from(connectivity == Connectivity::Eight);
+        // Each run of pixels gets a name; names that turn out to be of one region share a root.
+        let mut parents: Vec<u32> = Vec::new();
+        let (mut above, mut below) = (Vec::<Run>::new(), Vec::<Run>::new());
+        let mut count = 0;
+        for row in mask.data.chunks_exact(mask.width.max(1)) {
+            below.clear();
+            let mut first = 0;
+            for (start, end) in runs(row) {
+                while above.get(first).is_some_and(|run| run.end + reach <= start) {
+                    first += 1;
+                }
+                let touching = above[first..]
+                    .iter()
+                    .take_while(|run| run.start < end + reach);
+                let mut name = None;
+                for run in touching {
+                    let other = root(&mut parents, run.name);
+                    match name {
+                        None => name = Some(other),
+                        Some(own) if own != other => {
+                            parents[other.max(own) as usize] = other.min(own);
+                            name = Some(other.min(own));
+                            count -= 1;
+                        }
+                        Some(_) => {}
+                    }
+                }
+                let name = name.unwrap_or_else(|| {
+                    count += 1;
+                    parents.push(parents.len() as u32);
+                    parents.len() as u32 - 1
+                });
+                below.push(Run { start, end, name });
+            }
+            std::mem::swap(&mut above, &mut below);
+        }
+        count
+    }
+
     /// The pixels of a region that have a neighbour (of four) outside the regions: its outline. The
     /// edge of the image is no outline.
     pub fn is_outline(&self, at: usize, width: usize) -> bool {
@@ -69,9 +112,61 @@ impl Regions {
     }
 }
 
+/// Pixels of the mask side by side in a row.
+struct Run {
+    start: usize,
+    /// One behind the last.
+    end: usize,
+    name: u32,
+}
+
+fn runs(row: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + row[at..].iter().position(|value| *value != 0)?;
+        let length = row[start..].iter().position(|value| *value == 0);
+        at = length.map_or(row.len(), |length| start + length);
+        Some((start, at))
+    })
+}
+
+/// The name that stands for all of a region; the way to it is shortened.
+fn root(parents: &mut [u32], mut name: u32) -> u32 {
+    while parents[name as usize] != name {
+        let parent = parents[name as usize];
+        parents[name as usize] = parents[parent as usize];
+        name = parent;
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Masks of every density, from few islands to a sponge.
+    #[test]
+    fn counting_row_by_row_is_counting_the_map() {
+        let mut state = 1_u32;
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 16
+        };
+        for (width, height) in [(1, 1), (1, 40), (40, 1), (37, 53), (64, 64)] {
+            for density in [0, 3, 20, 35, 45, 50, 55, 65, 80, 97, 100] {
+                let data = (0..width * height).map(|_| u8::from(random() % 100 < density));
+                let mask = Mask {
+                    width,
+                    height,
+                    data: data.collect(),
+                };
+                for connectivity in [Connectivity::Four, Connectivity::Eight] {
+                    let found = Regions::find(&mask, connectivity).count;
+                    assert_eq!(Regions::count_in(&mask, connectivity), found);
+                }
+            }
+        }
+    }
 
     fn mask(rows: &[&str]) -> Mask {
         let data = rows.concat().bytes().map(|b| u8::from(b == b'#')).collect();

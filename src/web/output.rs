@@ -52,7 +52,10 @@ pub fn mask_at(
 /// Number of connected regions of a mask; pixels that share an edge are connected.
 #[wasm_bindgen]
 pub fn count_regions(mask: Vec<u8>, width: usize, height: usize) -> JsResult<usize> {
-    Ok(Regions::find(&checked(mask, width, height)?, Connectivity::Four).count)
+    Ok(Regions::count_in(
+        &checked(mask, width, height)?,
+        Connectivity::Four,
+    ))
 }
 
 /// A mask as a GeoTIFF file (0 and 255) at the place of `image`, an encoded GeoTIFF.

@@ -43,7 +43,7 @@ impl Report {
             height: mask.height,
             pixels,
             share: pixels as f64 / mask.data.len() as f64,
-            regions: Regions::find(mask, Connectivity::Four).count,
+            regions: Regions::count_in(mask, Connectivity::Four),
             gsd,
             area_m2: gsd.map(|gsd| pixels as f64 * gsd * gsd),
             truncated: result.truncated,
