@@ -102,7 +102,7 @@ export class Segmenter extends EventTarget {
    * @returns {Promise<{bitmap: ImageBitmap, width: number, height: number, gsd?: number, epsg?: number}>}
    */
   async preview(image, { most = 2048, signal } = {}) {
-    return this.#tool("preview", { bytes: new Uint8Array(await image.arrayBuffer()), most }, signal);
+    return this.#tool("preview", { image, most }, signal);
   }
 
   /**
@@ -123,7 +123,7 @@ export class Segmenter extends EventTarget {
    */
   async toGeoJson(found, { image, gsd, tolerance = 1 } = {}) {
     const features = found.map(({ expression, mask, width, height }) => ({ expression, mask, width, height, gsd }));
-    return this.#tool("geoJson", { features, image: image && new Uint8Array(await image.arrayBuffer()), tolerance });
+    return this.#tool("geoJson", { features, image, tolerance });
   }
 
   /**
@@ -133,7 +133,7 @@ export class Segmenter extends EventTarget {
    * @returns {Promise<Uint8Array>}
    */
   async toGeoTiff({ mask, width, height }, image) {
-    return this.#tool("geoTiff", { mask, width, height, image: new Uint8Array(await image.arrayBuffer()) });
+    return this.#tool("geoTiff", { mask, width, height, image });
   }
 
   /** Gives the worker back; it ends when nobody uses it any more. */

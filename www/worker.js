@@ -15,7 +15,7 @@ import { counted, downloadExactly, knownLength, request } from "./lib/download.j
 import { cached, forget, keep } from "./lib/shard-cache.js";
 import { Ledger } from "./lib/progress.js";
 import { SharedTask } from "./lib/shared-task.js";
-import { rgbaOf } from "./lib/pixels.js";
+import { bytesOf, rgbaOf } from "./lib/pixels.js";
 import { TOOLS } from "./lib/tools.js";
 
 const MODULE = new URL("./pkg/rrsis.js", import.meta.url);
@@ -260,7 +260,7 @@ async function segment({ id, input, expression, threshold, resolution }, signal)
       const { width, height, rgba } = rgbaOf(input.bitmap);
       result = await target.segment_rgba(width, height, rgba, expression, threshold, resolution, onTile);
     } else {
-      result = await target.segment(input.bytes, expression, threshold, resolution, onTile);
+      result = await target.segment(await bytesOf(input.blob), expression, threshold, resolution, onTile);
     }
     const mask = result.take_mask();
     const measured = result.take_measured();

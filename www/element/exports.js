@@ -1,11 +1,14 @@
 import { RrsisError } from "../lib/errors.js";
+import { greyPng } from "./grey-png.js";
 
 /**
  * A mask as a PNG file: 0 and 255, the image's own size.
  * @param {{width: number, height: number, mask: Uint8Array}} result
  * @returns {Promise<Blob>}
  */
-export function maskPng({ width, height, mask }) {
+export function maskPng(result) {
+  if (typeof CompressionStream === "function") return greyPng(result);
+  const { width, height, mask } = result;
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
   for (let at = 0; at < mask.length; at += 1) pixels[at] = mask[at] ? 0xffffffff : 0xff000000;

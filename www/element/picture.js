@@ -1,5 +1,9 @@
 import { RrsisError } from "../lib/errors.js";
 import { MAX_PIXELS, readHeader } from "../lib/image-header.js";
+import { shownSize } from "./overlay.js";
+
+/** Pixels from which on a picture is made smaller while it is decoded for display. */
+const LARGE = 16_000_000;
 
 /**
  * What the element needs to show an image before anything has been computed.
@@ -47,14 +51,23 @@ export async function openPicture(source, name, decode) {
         "Scale it down or cut a part out of it.",
     );
   }
-  if (format === "TIFF") {
+  const byProgram = async () => {
     const { bitmap, gsd, epsg, ...size } = await decode(source);
     return { source, name, preview: bitmap, ...size, gsd, placed: epsg !== undefined || gsd !== undefined };
-  }
+  };
+  if (format === "TIFF") return byProgram();
+  const isLarge = width * height > LARGE;
   try {
-    const preview = await createImageBitmap(source, { imageOrientation: "from-image" });
-    return { source, name, preview, width: preview.width, height: preview.height };
+    const preview = await createImageBitmap(source, {
+      imageOrientation: "from-image",
+      // A bitmap of every pixel would take four bytes for each, here and on the graphics card.
+      ...(isLarge ? { resizeWidth: shownSize(width, height).columns, resizeQuality: "high" } : {}),
+    });
+    const size = isLarge ? upright({ width, height }, preview) : { width: preview.width, height: preview.height };
+    return { source, name, preview, ...size };
   } catch {
+    // Some browsers hold no bitmap of this size, even for a moment.
+    if (isLarge) return byProgram();
     throw new RrsisError(
       "image",
       format
@@ -62,6 +75,16 @@ export async function openPicture(source, name, decode) {
         : "This file is not an image that can be read. Use PNG, JPEG, WebP, BMP, GIF or TIFF.",
     );
   }
+}
+
+/**
+ * The size of an image as it stands after its EXIF orientation, told from what the browser made of it.
+ * @param {{width: number, height: number}} stored
+ * @param {{width: number, height: number}} shown
+ */
+function upright({ width, height }, shown) {
+  const off = (a, b) => Math.abs(Math.log((a * shown.height) / (b * shown.width)));
+  return off(width, height) <= off(height, width) ? { width, height } : { width: height, height: width };
 }
 
 /**

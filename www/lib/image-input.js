@@ -35,10 +35,11 @@ export async function fetchImage(source, signal) {
  * An image in the form in which the worker takes it.
  *
  * Files go as they are and are decoded by the program, so that a page and a command line see the
- * same pixels. What the program cannot decode (AVIF, say) goes as the browser's own bitmap.
+ * same pixels. A blob is passed by reference: its bytes are read in the worker alone. What the
+ * program cannot decode (AVIF, say) goes as the browser's own bitmap.
  *
  * @param {Blob | ImageBitmap | HTMLImageElement} image
- * @returns {Promise<{bytes: Uint8Array} | {bitmap: ImageBitmap}>}
+ * @returns {Promise<{blob: Blob} | {bitmap: ImageBitmap}>}
  */
 export async function workerInput(image) {
   if (image instanceof Blob) {
@@ -47,7 +48,7 @@ export async function workerInput(image) {
       const bitmap = await createImageBitmap(image).catch(() => undefined);
       if (bitmap) return { bitmap };
     }
-    return { bytes: new Uint8Array(await image.arrayBuffer()) };
+    return { blob: image };
   }
   if (image instanceof HTMLImageElement) {
     try {

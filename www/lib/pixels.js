@@ -1,6 +1,22 @@
 import { RrsisError } from "./errors.js";
 
 /**
+ * The bytes of a file.
+ * @param {Blob} blob
+ * @returns {Promise<Uint8Array>}
+ */
+export async function bytesOf(blob) {
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch (error) {
+    throw new RrsisError(
+      "image",
+      `The image file can no longer be read (${error.message}): it was moved, changed or is too large. Choose it again.`,
+    );
+  }
+}
+
+/**
  * The pixels of a bitmap, which is closed.
  * @param {ImageBitmap} bitmap
  * @returns {{width: number, height: number, rgba: Uint8Array}}

@@ -1,3 +1,5 @@
+import { bytesOf } from "./pixels.js";
+
 /**
  * What the program can do without a model, by name: the worker's side.
  *
@@ -5,8 +7,8 @@
  */
 export const TOOLS = {
   /** An image that the browser may not be able to show. */
-  async preview(program, { bytes, most }) {
-    const preview = program.preview(bytes, most);
+  async preview(program, { image, most }) {
+    const preview = program.preview(await bytesOf(image), most);
     try {
       const { width, height, shown_width, shown_height, gsd, epsg } = preview;
       const pixels = new ImageData(preview.take_rgba(), shown_width, shown_height);
@@ -29,8 +31,8 @@ export const TOOLS = {
   },
 
   /** Masks of one image as the text of a GeoJSON file. */
-  geoJson(program, { features, image, tolerance }) {
-    const file = new program.GeoJson(image, tolerance);
+  async geoJson(program, { features, image, tolerance }) {
+    const file = new program.GeoJson(image && (await bytesOf(image)), tolerance);
     try {
       for (const { expression, mask, width, height, gsd } of features) file.add(expression, mask, width, height, gsd);
       return { value: file.text() };
@@ -40,8 +42,8 @@ export const TOOLS = {
   },
 
   /** A mask as a GeoTIFF file at the place of an image. */
-  geoTiff(program, { mask, width, height, image }) {
-    const file = program.geotiff(mask, width, height, image);
+  async geoTiff(program, { mask, width, height, image }) {
+    const file = program.geotiff(mask, width, height, await bytesOf(image));
     return { value: file, transfer: [file.buffer] };
   },
 };
