@@ -162,15 +162,33 @@ class WorkerHost {
   }
 }
 
+/**
+ * Imports the worker's modules and keeps the messages that come meanwhile. No module worker, because
+ * sandboxed frames start none from a blob; and no static import, for which pages would have to allow
+ * the package's host under `worker-src`, too.
+ */
+const BOOT = `((address) => {
+  const early = [];
+  const keep = ({ data }) => early.push(data);
+  addEventListener("message", keep);
+  import(address).then(
+    () => {
+      removeEventListener("message", keep);
+      for (const data of early) dispatchEvent(new MessageEvent("message", { data }));
+    },
+    (error) => setTimeout(() => { throw error; }),
+  );
+})`;
+
 function startWorker() {
   const url = new URL("../worker.js", import.meta.url);
-  if (url.origin === self.location.origin) {
+  // A sandboxed frame has no origin ("null"), whatever its address says.
+  if (url.origin === self.origin) {
     return new Worker(trustedScriptUrl(url.href), { type: "module" });
   }
   // A worker's script must be of the page's own origin; what it imports need not be.
-  const source = new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" });
-  const local = URL.createObjectURL(source);
-  const worker = new Worker(trustedScriptUrl(local), { type: "module" });
+  const local = URL.createObjectURL(new Blob([BOOT, `("${url.href}")`], { type: "text/javascript" }));
+  const worker = new Worker(trustedScriptUrl(local));
   worker.addEventListener("message", () => URL.revokeObjectURL(local), { once: true });
   return worker;
 }
