@@ -3,7 +3,7 @@
 /** An error with a message for people and a code for scripts. */
 export class RrsisError extends Error {
   readonly name: "RrsisError";
-  readonly code: "image" | "expression" | "manifest" | "shard" | "device" | "options" | "internal";
+  readonly code: "image" | "expression" | "manifest" | "shard" | "device" | "memory" | "options" | "internal";
   constructor(code: RrsisError["code"], message: string);
 }
 

@@ -1,18 +1,21 @@
 /**
  * Runs one model on one device, away from the page's thread.
  *
- * In:  {type: "open", model, device}                      once, first
+ * In:  {type: "open", model, device, lifeline}            once, first; lifeline: name of a lock to hold
  *      {type: "load", id, parts, resolution}              parts: "tokenizer" | "text" | "vision"
  *      {type: "segment", id, input, expression, threshold, resolution}
  *      {type: "tool", id, tool, input}                    see lib/tools.js
  *      {type: "cancel", id}
  * Out: {type: "progress", id?, progress}                  without id: to whoever is waiting
  *      {type: "done", id, value}
- *      {type: "failed", id, error: {code, message}, fatal}   fatal: this worker cannot go on
+ *      {type: "failed", id?, error: {code, message}, fatal}   fatal: this worker cannot go on
+ *      {type: "alive"}                                    the lifeline is held
  */
 import { asRrsisError, abortReason, RrsisError } from "./lib/errors.js";
 import { counted, downloadExactly, knownLength, request } from "./lib/download.js";
+import { explained, holdLifeline, watchGraphics, watchMemory, watchTraps } from "./lib/failures.js";
 import { cached, forget, keep } from "./lib/shard-cache.js";
+import { readManifest } from "./lib/manifest.js";
 import { Ledger } from "./lib/progress.js";
 import { SharedTask } from "./lib/shared-task.js";
 import { bytesOf, rgbaOf } from "./lib/pixels.js";
@@ -33,6 +36,7 @@ self.addEventListener("message", ({ data }) => {
   switch (data.type) {
     case "open":
       config = data;
+      holdLifeline(data.lifeline, () => post({ type: "alive" }));
       break;
     case "load":
       run(data.id, (signal) => prepare(data.parts, data.resolution, signal));
@@ -62,12 +66,20 @@ async function run(id, work) {
     if (!controller.signal.aborted) post({ type: "done", id, value }, transfer);
   } catch (error) {
     if (controller.signal.aborted) return;
-    const { code, message } = asRrsisError(error);
-    post({ type: "failed", id, error: { code, message }, fatal: isFatal(error, code) });
+    fail(error, id);
   } finally {
     jobs.delete(id);
   }
 }
+
+/** @param {unknown} error @param {number} [id] of the job that failed; without it all of them did */
+function fail(error, id) {
+  const { code, message } = error instanceof WebAssembly.RuntimeError ? explained(error) : asRrsisError(error);
+  post({ type: "failed", id, error: { code, message }, fatal: isFatal(error, code) });
+}
+
+watchTraps((error) => fail(error, running));
+watchGraphics((error) => fail(error));
 
 /** After a trap, a lost device or half a program, only a new worker helps. */
 function isFatal(error, code) {
@@ -75,6 +87,7 @@ function isFatal(error, code) {
     error instanceof WebAssembly.RuntimeError ||
     error instanceof ProgramError ||
     code === "device" ||
+    code === "memory" ||
     code === "internal"
   );
 }
@@ -88,8 +101,13 @@ class ProgramError extends RrsisError {
 
 // One call into the program at a time: loading needs it exclusively.
 let last = Promise.resolve();
+/** The segmentation that is in the program. @type {number | undefined} */
+let running;
 function exclusively(work) {
-  const result = last.then(work);
+  const result = last.then(() => {
+    running = undefined;
+    return work();
+  });
   last = result.then(
     () => {},
     () => {},
@@ -100,16 +118,7 @@ function exclusively(work) {
 const manifest = new SharedTask(async (signal) => {
   const url = new URL("manifest.json", config.model);
   const response = await request(url, { signal, code: "manifest", what: "model's manifest" });
-  const text = await response.text();
-  let files;
-  try {
-    ({ files } = JSON.parse(text));
-    for (const { file, bytes } of files) {
-      if (typeof file !== "string" || !Number.isSafeInteger(bytes) || bytes < 0) throw new TypeError();
-    }
-  } catch {
-    throw new RrsisError("manifest", `The model's manifest ${url} cannot be read: it is not a list of files in JSON.`);
-  }
+  const { text, files } = await readManifest(response, url);
   ledger.expect(files);
   return { text, files };
 });
@@ -133,7 +142,7 @@ const program = new SharedTask(async (signal) => {
     ledger.update(WASM_NAME, loaded);
   });
   try {
-    await module.default({ module_or_path: body });
+    watchMemory((await module.default({ module_or_path: body })).memory);
   } catch (error) {
     if (signal.aborted) throw error;
     throw new ProgramError(`The program ${WASM} could not be started (${error.message}). Try again.`);
@@ -247,6 +256,7 @@ async function segment({ id, input, expression, threshold, resolution }, signal)
   const target = await segmenter.join(signal);
   return exclusively(async () => {
     if (signal.aborted) throw abortReason(signal);
+    running = id;
     // With the device: the page can say where the network runs before it has finished.
     post({ type: "progress", id, progress: { stage: "running" }, info: value });
     // Large images come in tiles; between two of them messages arrive, such as "cancel".

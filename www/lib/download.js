@@ -55,7 +55,7 @@ const PAUSE_MS = 500;
  * @returns {Promise<Uint8Array>}
  */
 export async function downloadExactly(url, { bytes, signal, onBytes }) {
-  const content = new Uint8Array(bytes);
+  const content = room(bytes, url);
   let loaded = 0;
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -80,6 +80,14 @@ export async function downloadExactly(url, { bytes, signal, onBytes }) {
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * attempt));
       signal?.throwIfAborted();
     }
+  }
+}
+
+function room(bytes, url) {
+  try {
+    return new Uint8Array(bytes);
+  } catch {
+    throw new RrsisError("memory", `The browser gives no ${Math.round(bytes / 1e6)} MB of memory for the model file ${url}.`);
   }
 }
 

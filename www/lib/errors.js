@@ -1,7 +1,7 @@
 /**
  * An error for the person in front of the page: `message` is a sentence, `code` is for scripts.
  *
- * Codes: "image", "expression", "manifest", "shard", "device", "options", "internal".
+ * Codes: "image", "expression", "manifest", "shard", "device", "memory", "options", "internal".
  */
 export class RrsisError extends Error {
   /**

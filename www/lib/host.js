@@ -38,6 +38,8 @@ class WorkerHost {
   #degraded;
   /** What the last answer said about the device. */
   #device;
+  /** Waits for the end of the worker. @type {AbortController | undefined} */
+  #watch;
 
   constructor(config, onGone) {
     this.#config = config;
@@ -104,10 +106,13 @@ class WorkerHost {
         const why = event.message ? ` (${event.message})` : ": its script could not be loaded";
         this.#onDeath(worker, new RrsisError("internal", `The worker stopped${why}. Try again.`));
       });
+      const lifeline = `rrsis-worker-${Date.now()}-${Math.random()}`;
+      worker.addEventListener("message", ({ data }) => data.type === "alive" && this.#awaitEnd(worker, lifeline));
       worker.postMessage({
         type: "open",
         model: this.#config.model,
         device: this.#degraded ? "cpu" : this.#config.device,
+        lifeline,
       });
       this.#worker = worker;
     }
@@ -143,7 +148,10 @@ class WorkerHost {
     if (worker !== this.#worker) return;
     this.#stop();
     const gpuToBlame =
-      this.#config.device === "auto" && !this.#degraded && this.#device === "webgpu" && error.code !== "shard";
+      this.#config.device === "auto" &&
+      !this.#degraded &&
+      this.#device === "webgpu" &&
+      !["shard", "memory"].includes(error.code);
     if (gpuToBlame) {
       this.#degraded = `the graphics device failed (${error.message})`;
     } else if (id !== undefined) {
@@ -156,7 +164,17 @@ class WorkerHost {
     for (const { message } of this.#calls.values()) next.postMessage(message);
   }
 
+  /** A worker that the browser ends, for want of memory say, fires no event: its lock is free then. */
+  #awaitEnd(worker, lifeline) {
+    if (worker !== this.#worker) return;
+    this.#watch = new AbortController();
+    const ended = () => this.#onDeath(worker, new RrsisError("memory", "The browser ended the worker, as it does where memory runs short. Try again, or use a smaller image."));
+    navigator.locks.request(lifeline, { signal: this.#watch.signal }, ended).catch(() => {});
+  }
+
   #stop() {
+    this.#watch?.abort();
+    this.#watch = undefined;
     this.#worker?.terminate();
     this.#worker = undefined;
   }
