@@ -478,14 +478,17 @@ export class RrsisSegment extends HTMLElement {
 
   #showResult(result, expression, engine) {
     const { share } = this.#found.add(expression, result, this.#color);
-    const what = `“${shortened(expression)}”`;
-    const said = share === 0 ? `Nothing found for ${what}.` : `${what}: ${percent(share)} of the image`;
+    const what = shortened(expression);
+    const [before, after] = share === 0 ? ["Nothing found for “", "”."] : ["“", `”: ${percent(share)} of the image`];
+    // Words that run from right to left must not turn the numbers around.
+    const name = document.createElement("bdi");
+    name.textContent = what;
     const detail = document.createElement("span");
     detail.className = "detail";
     detail.textContent = ` · ${seconds(result.timings.total_ms)} on ${deviceName(result.device)}`;
-    this.#ui.summary.replaceChildren(said, detail);
+    this.#ui.summary.replaceChildren(before, name, after, detail);
     this.#noteFallback(engine, result.truncated);
-    this.#announce(said);
+    this.#announce(`${before}${what}${after}`);
   }
 
   #showZoom(zoom) {

@@ -33,7 +33,7 @@ function row(layer, layers, selected, gsd, act) {
   radio.name = "layer";
   radio.checked = layer === selected;
   radio.addEventListener("change", () => act("select", layer));
-  const text = document.createElement("span");
+  const text = document.createElement("bdi");
   text.className = "name";
   text.textContent = name;
   pick.append(radio, text);

@@ -31,9 +31,17 @@ export function deviceName(device) {
   return device === "webgpu" ? "WebGPU" : "the CPU";
 }
 
-/** @param {string} text @param {number} [length] */
+/** Control characters, and those that turn the direction of all that follows. */
+const UNSHOWABLE = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * What somebody typed, fit to be shown within a sentence.
+ * @param {string} text
+ * @param {number} [length]
+ */
 export function shortened(text, length = 60) {
-  const characters = [...text.trim()];
+  // No more is looked at than can be shown: the text may be very long.
+  const characters = [...text.slice(0, 4 * length + 4000).trim().replace(UNSHOWABLE, "\ufffd")];
   return characters.length <= length ? characters.join("") : `${characters.slice(0, length - 1).join("")}…`;
 }
 
