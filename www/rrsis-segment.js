@@ -69,7 +69,8 @@ export class RrsisSegment extends HTMLElement {
       changed: () => this.#pending === 0 && this.state !== "error" && this.#settle(),
     });
     this.#viewport = new Viewport(this.#ui.view, this.#ui.layers, {
-      onPoint: (at) => this.#found.point(at),
+      onPoint: (at, byKey) => this.#found.point(at, byKey),
+      pixels: () => (this.#found.layers.length ? this.#picture : undefined),
       onZoom: (zoom) => this.#showZoom(zoom),
     });
     this.#listen();
@@ -280,6 +281,7 @@ export class RrsisSegment extends HTMLElement {
     drawPicture(ui.picture, picture.preview, picture.width, picture.height);
     // The canvas has its pixels now; a bitmap that is not the caller's own can go.
     if (picture.preview instanceof ImageBitmap && picture.preview !== picture.source) picture.preview.close();
+    this.#viewport.leave();
     this.#viewport.fit();
     this.#found.begin(picture);
     this.#announce(`${this.#found.label} opened.`);

@@ -5,6 +5,9 @@ import { showLegend } from "./legend.js";
 import { drawLayers, shownSize } from "./overlay.js";
 import { percent, shortened } from "./text.js";
 
+/** How long the arrow keys rest before the probability is announced. */
+const SAY_AFTER_MS = 400;
+
 /**
  * What was found in the picture: the layers, what is drawn and said of them, and the files made of
  * them. None of it runs the network again.
@@ -16,10 +19,14 @@ export class Found {
   #layers = [];
   /** The layer that the threshold belongs to. @type {Layer | undefined} */
   #selected;
-  /** The latest threshold asked for; earlier ones no longer draw. */
-  #thresholds = 0;
+  /** Whether the slider has moved since the last mask was asked for, and whether one is on its way. */
+  #moved = false;
+  #following = false;
   /** @type {import("./picture.js").Picture | undefined} */
   #picture;
+  #saying;
+  /** Where the pointer or the keyboard is. @type {{at?: {x: number, y: number}, byKey: boolean}} */
+  #pointed = { byKey: false };
 
   /**
    * @param {Record<string, any>} ui parts of the element by name
@@ -73,15 +80,29 @@ export class Found {
     return found.length ? `${label} with masks: ${found.join(", ")}` : label;
   }
 
-  /** Shows what the network thinks of a place. @param {{x: number, y: number}} [at] 0 to 1 */
-  point(at) {
-    const { readout } = this.#ui;
+  /**
+   * Shows what the network thinks of a place, and says it where the keyboard went there.
+   * @param {{x: number, y: number}} [at] 0 to 1
+   */
+  point(at, byKey = false) {
+    const { readout, point } = this.#ui;
     const layer = this.#selected;
+    this.#pointed = { at, byKey };
     readout.hidden = !at || !layer;
+    point.hidden = readout.hidden || !byKey;
+    clearTimeout(this.#saying);
     if (readout.hidden) return;
     const { width, height } = this.#picture;
     const place = `${Math.floor(at.x * width)}, ${Math.floor(at.y * height)}`;
-    readout.textContent = `${shortened(layer.expression, 30)} ${Math.round(100 * layer.probability(at.x, at.y))} % · ${place}`;
+    const probability = `${Math.round(100 * layer.probability(at.x, at.y))} %`;
+    const name = document.createElement("bdi");
+    name.textContent = shortened(layer.expression, 30);
+    readout.replaceChildren(name, ` ${probability} · ${place}`);
+    if (!byKey) return;
+    point.style.left = `${100 * at.x}%`;
+    point.style.top = `${100 * at.y}%`;
+    // Once the keys rest: a held arrow would be read out for minutes.
+    this.#saying = setTimeout(() => this.#host.announce(`${shortened(layer.expression, 30)} ${probability} at ${place}`), SAY_AFTER_MS);
   }
 
   /** Shows the masks in a part of the picture only. */
@@ -107,6 +128,7 @@ export class Found {
     this.#showThreshold();
     this.#showLegend();
     this.#draw();
+    this.point(this.#pointed.at, this.#pointed.byKey);
     layers.setAttribute("aria-label", this.label);
   }
 
@@ -165,21 +187,28 @@ export class Found {
     this.#ui.expression.focus({ preventScroll: true });
   }
 
+  /** Follows the slider, one mask at a time: a large one takes longer than a hand that moves. */
   async #moveThreshold() {
-    const turn = ++this.#thresholds;
-    const layer = this.#selected;
-    if (!layer) return;
-    const threshold = Number(this.#ui.threshold.value) / 100;
     this.#showThreshold();
+    this.#moved = true;
+    if (this.#following) return;
+    this.#following = true;
     try {
-      const mask = await this.#host.engine().maskAt(layer.result, threshold);
-      if (turn !== this.#thresholds || !this.#layers.includes(layer)) return;
-      layer.accept({ ...layer.result, mask, threshold });
-      this.#showLegend();
-      this.#draw();
-      this.#count(layer);
+      while (this.#moved && this.#selected) {
+        this.#moved = false;
+        const layer = this.#selected;
+        const threshold = Number(this.#ui.threshold.value) / 100;
+        const mask = await this.#host.engine().maskAt(layer.result, threshold);
+        if (!this.#layers.includes(layer)) continue;
+        layer.accept({ ...layer.result, mask, threshold });
+        this.#showLegend();
+        this.#draw();
+        if (!this.#moved || layer !== this.#selected) this.#count(layer);
+      }
     } catch (error) {
       this.#host.fail(asRrsisError(error));
+    } finally {
+      this.#following = false;
     }
   }
 

@@ -122,6 +122,15 @@ button.quiet, .replace, .run.cancels {
 .swipe::-moz-range-thumb {
   width: 26px; height: 26px; border: 9px solid transparent; border-radius: 50%; background: #fff padding-box; pointer-events: auto;
 }
+/* As large on the screen at any zoom. */
+.point {
+  position: absolute; width: 0; height: 0; pointer-events: none; scale: calc(1 / var(--zoom, 1));
+}
+.point::before, .point::after {
+  content: ""; position: absolute; border-radius: 50%; translate: -50% -50%;
+}
+.point::before { width: 22px; height: 22px; border: 2px solid #fff; box-shadow: 0 0 0 1.5px rgb(0 0 0 / 0.7), inset 0 0 0 1.5px rgb(0 0 0 / 0.7); }
+.point::after { width: 4px; height: 4px; background: #fff; box-shadow: 0 0 0 1.5px rgb(0 0 0 / 0.7); }
 .readout {
   position: absolute; inset-block-end: 12px; inset-inline-start: 12px; padding: 3px 9px; border-radius: 7px; pointer-events: none;
   background: rgb(10 16 20 / 0.78); color: #fff; font-size: 13px; font-variant-numeric: tabular-nums; max-width: calc(100% - 190px);

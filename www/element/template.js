@@ -34,11 +34,13 @@ TEMPLATE.innerHTML = trustedHtml(`
       <div class="samples" part="samples"><slot name="samples"></slot></div>
     </div>
     <button type="button" class="poster" part="poster" hidden><img alt=""><span class="poster-text">Try it on this image</span></button>
-    <div class="view" part="view" tabindex="0" role="group" aria-label="Image: plus and minus zoom, arrow keys move" hidden>
+    <div class="view" part="view" tabindex="0" role="application" aria-label="Image" aria-describedby="keys" hidden>
+      <p class="visually-hidden" id="keys">Plus and minus zoom, 0 shows the whole image. Arrow keys move a point and tell the probability under it; with Shift they move it pixel by pixel.</p>
       <div class="layers" role="img">
         <canvas class="picture"></canvas>
         <canvas class="fill"></canvas>
         <canvas class="outline"></canvas>
+        <i class="point" hidden></i>
         <input class="swipe" type="range" min="0" max="100" value="50" aria-label="Masks shown to the right of" hidden>
       </div>
       <output class="readout" aria-hidden="true" hidden></output>
@@ -55,7 +57,7 @@ TEMPLATE.innerHTML = trustedHtml(`
   <form class="ask" part="form" novalidate>
     <label class="visually-hidden" for="expression">What to find in the image</label>
     <input id="expression" class="expression" part="input" type="text" name="expression"
-      placeholder="What to find, for example: building" autocomplete="off" autocapitalize="off"
+      placeholder="For example: building" autocomplete="off" autocapitalize="off"
       spellcheck="false" enterkeyhint="go" list="choices" aria-describedby="message note">
     <datalist id="choices"></datalist>
     <button type="submit" class="run" part="button run-button">Find</button>

@@ -1,17 +1,25 @@
 const MOST = 24;
 const STEP = 1.5;
-/** CSS pixels that an arrow key moves the picture. */
+/** CSS pixels that an arrow key moves the picture, or the point on it. */
 const MOVE = 60;
+const MOVE_POINT = 16;
+/** CSS pixels that the point keeps from the edge of the view while there is more picture beyond. */
+const MARGIN = 48;
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**
- * Zoom and pan of a picture, by pointer, wheel, pinch and keyboard. Only transforms are set, so that
- * it stays smooth whatever the picture holds.
+ * Zoom and pan of a picture, by pointer, wheel, pinch and keyboard, and a point on it that the arrow
+ * keys move. Only transforms are set, so that it stays smooth whatever the picture holds.
  */
 export class Viewport {
   #view;
   #content;
   #onPoint;
   #onZoom;
+  #pixels;
+  /** Where the keyboard points, 0 to 1 on both axes. @type {{x: number, y: number} | undefined} */
+  #at;
   #zoom = 1;
   #x = 0;
   #y = 0;
@@ -21,14 +29,16 @@ export class Viewport {
   /**
    * @param {HTMLElement} view what clips
    * @param {HTMLElement} content what moves, at the size of the view where the zoom is 1
-   * @param {{onPoint: (at?: {x: number, y: number}) => void, onZoom: (zoom: number) => void}} told
-   *   `onPoint`: where the pointer is on the content, 0 to 1 on both axes; nothing when it has left
+   * @param {{onPoint: (at?: {x: number, y: number}, byKey?: boolean) => void, onZoom: (zoom: number) => void, pixels: () => {width: number, height: number} | undefined}} told
+   *   `onPoint`: where the pointer or the keyboard is on the content, 0 to 1 on both axes; nothing
+   *   when it has left. `pixels`: the size of what can be pointed at; without it arrow keys pan.
    */
-  constructor(view, content, { onPoint, onZoom }) {
+  constructor(view, content, { onPoint, onZoom, pixels }) {
     this.#view = view;
     this.#content = content;
     this.#onPoint = onPoint;
     this.#onZoom = onZoom;
+    this.#pixels = pixels;
     view.addEventListener("wheel", (event) => this.#onWheel(event), { passive: false });
     view.addEventListener("dblclick", (event) => {
       if (this.#isPicture(event)) this.zoomBy(event.shiftKey ? 1 / 2 : 2, event);
@@ -39,7 +49,8 @@ export class Viewport {
     for (const type of ["pointerup", "pointercancel"]) {
       content.addEventListener(type, (event) => this.#pointers.delete(event.pointerId));
     }
-    content.addEventListener("pointerleave", () => onPoint());
+    content.addEventListener("pointerleave", () => onPoint(this.#at, Boolean(this.#at)));
+    view.addEventListener("blur", () => this.leave());
   }
 
   get zoom() {
@@ -86,6 +97,7 @@ export class Viewport {
     this.#x = Math.min(0, Math.max(width * (1 - this.#zoom), this.#x));
     this.#y = Math.min(0, Math.max(height * (1 - this.#zoom), this.#y));
     const { style, classList } = this.#content;
+    style.setProperty("--zoom", String(this.#zoom));
     style.transform = this.#zoom === 1 ? "" : `translate(${this.#x}px, ${this.#y}px) scale(${this.#zoom})`;
     classList.toggle("zoomed", this.#zoom > 1);
     this.#view.classList.toggle("zoomed", this.#zoom > 1);
@@ -105,16 +117,64 @@ export class Viewport {
 
   #onKey(event) {
     if (event.target !== this.#view || event.ctrlKey || event.metaKey || event.altKey) return;
-    const moves = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    if (event.key === "+" || event.key === "=") this.zoomBy(STEP);
-    else if (event.key === "-") this.zoomBy(1 / STEP);
+    const arrow = ARROWS[event.key];
+    if (event.key === "+" || event.key === "=") this.zoomBy(STEP, this.#place());
+    else if (event.key === "-") this.zoomBy(1 / STEP, this.#place());
     else if (event.key === "0") this.fit();
-    else if (moves[event.key] && this.#zoom > 1) {
-      this.#x += MOVE * moves[event.key][0];
-      this.#y += MOVE * moves[event.key][1];
+    else if (event.key === "Escape" && this.#at) this.leave();
+    else if (arrow && this.#pixels()) this.#movePoint(arrow, event.shiftKey);
+    else if (arrow && this.#zoom > 1) {
+      this.#x -= MOVE * arrow[0];
+      this.#y -= MOVE * arrow[1];
       this.#apply();
     } else return;
     event.preventDefault();
+  }
+
+  /** Takes the point of the keyboard away. */
+  leave() {
+    if (!this.#at) return;
+    this.#at = undefined;
+    this.#onPoint();
+  }
+
+  /** The first arrow shows the point in the middle of what is in view; later ones move it. */
+  #movePoint([across, down], byPixel) {
+    const { width, height } = this.#home();
+    const { width: columns, height: rows } = this.#pixels();
+    const inView = (offset, length) => (length / 2 - offset) / (length * this.#zoom);
+    const start = this.#at ?? { x: inView(this.#x, width), y: inView(this.#y, height) };
+    const step = this.#at ? 1 : 0;
+    const [right, below] = byPixel
+      ? [1 / columns, 1 / rows]
+      : [MOVE_POINT / (width * this.#zoom), MOVE_POINT / (height * this.#zoom)];
+    // The middle of a pixel is in it for certain, its edge is not.
+    const within = (share, count) => Math.min(1 - 0.5 / count, Math.max(0.5 / count, share));
+    this.#at = {
+      x: within(start.x + step * across * right, columns),
+      y: within(start.y + step * down * below, rows),
+    };
+    this.#keepInView();
+    this.#onPoint(this.#at, true);
+  }
+
+  #keepInView() {
+    const { width, height } = this.#home();
+    const shift = (offset, share, length) => {
+      const place = offset + share * length * this.#zoom;
+      const margin = Math.min(MARGIN, length / 4);
+      return offset + Math.max(0, margin - place) - Math.max(0, place - (length - margin));
+    };
+    this.#x = shift(this.#x, this.#at.x, width);
+    this.#y = shift(this.#y, this.#at.y, height);
+    this.#apply();
+  }
+
+  /** Where the point is on the screen; what is zoomed by keys stays under it. */
+  #place() {
+    if (!this.#at) return undefined;
+    const { left, top, width, height } = this.#content.getBoundingClientRect();
+    return { clientX: left + this.#at.x * width, clientY: top + this.#at.y * height };
   }
 
   #onDown(event) {
