@@ -40,7 +40,12 @@ function row(layer, layers, selected, gsd, act) {
 
   const amount = document.createElement("span");
   amount.className = "amount";
-  amount.textContent = amounts(layer, gsd).join(" · ");
+  // Lines break between two numbers, never inside one.
+  for (const [place, text] of amounts(layer, gsd).entries()) {
+    const number = document.createElement("span");
+    number.textContent = text;
+    amount.append(...(place ? [" · "] : []), number);
+  }
 
   const at = layers.indexOf(layer);
   const buttons = document.createElement("span");

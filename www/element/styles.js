@@ -194,6 +194,7 @@ button.quiet, .replace, .run.cancels {
 .name { overflow-wrap: anywhere; font-weight: 500; }
 .off .name, .off .amount { opacity: 0.55; }
 .amount { margin-inline-start: auto; color: var(--muted); font-size: 15px; font-variant-numeric: tabular-nums; text-align: end; }
+.amount span { white-space: nowrap; }
 .row-buttons { display: flex; gap: 4px; flex: none; }
 button.small { min-height: 34px; min-width: 34px; padding: 0 9px; border-radius: 8px; font-size: 14px; font-weight: 500; background: transparent; color: var(--ink); border-color: var(--line); }
 button.small:disabled { opacity: 0.35; }
@@ -236,11 +237,12 @@ button.small:disabled { opacity: 0.35; }
   .attribution { padding-inline: 12px; }
   .layer { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 0 10px; padding: 8px 0; }
   .layer .pick { grid-column: 2 / -1; }
-  .amount { grid-column: 2; grid-row: 2; margin: 0; text-align: start; }
+  .amount { grid-column: 2; grid-row: 2; align-self: center; margin: 0; text-align: start; font-size: 14px; }
   .row-buttons { grid-column: 3; grid-row: 2; }
   .control:has([type="range"]) { flex: 1 1 100%; }
   .control input[type="range"] { flex: 1; width: auto; min-width: 60px; }
-  .readout { max-width: calc(100% - 24px); inset-block: 12px auto; }
+  /* Below the button in the corner. */
+  .readout { max-width: calc(100% - 24px); inset-block: 58px auto; }
   .address { flex-direction: column; }
 }
 @media (prefers-reduced-motion: reduce) {

@@ -6,6 +6,8 @@ const MOST_BYTES = 4e6;
 /** What one file of weights may have at most: more than this no browser gives in one piece. */
 const MOST_FILE_BYTES = 2e9;
 
+const PLAIN_NAME = /^[\w-][\w.-]*$/;
+
 /**
  * Reads which files a model has. All else that a manifest says is judged by the program.
  * @param {Response} response
@@ -24,6 +26,9 @@ export async function readManifest(response, url) {
   } catch {
     throw refuse("it is not a list of files in JSON");
   }
+  // Fetched while the program still comes: no manifest sends the page to another host or folder.
+  const stray = files.find(({ file }) => !PLAIN_NAME.test(file));
+  if (stray) throw refuse(`"${stray.file.slice(0, 100)}" is not a plain file name`);
   const large = files.find(({ bytes }) => bytes > MOST_FILE_BYTES);
   if (large) throw refuse(`${large.file.slice(0, 100)} is to have ${large.bytes} bytes, more than a browser can hold`);
   return { text, files };
