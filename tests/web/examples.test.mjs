@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { createReadStream, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { extname, join, normalize } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { DIST, OUTPUT, SITE, SLOW, launch } from './harness.mjs';
+import { serveFolder } from './hosts.mjs';
 
 const run = promisify(execFile);
 const EXAMPLES = fileURLToPath(new URL('../../www/examples/', import.meta.url));
@@ -51,25 +51,6 @@ function withPackage(name, folder) {
   return copy;
 }
 
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json', '.wasm': 'application/wasm', '.jpg': 'image/jpeg', '.svg': 'image/svg+xml' };
-
-/** Serves a folder below a path of its own, as project pages are hosted. */
-async function serve(folder, base) {
-  const server = createServer((request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname));
-    let file = join(folder, path.startsWith(base) ? path.slice(base.length) : '\0');
-    if (existsSync(file) && statSync(file).isDirectory()) file = join(file, 'index.html');
-    if (!existsSync(file)) {
-      response.writeHead(404).end();
-      return;
-    }
-    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
-    createReadStream(file).pipe(response);
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${server.address().port}${base}`, close: () => server.close() };
-}
-
 /** Presses the poster, then Find, and waits for the mask. */
 async function tryWidget(page) {
   const widget = page.locator('rrsis-segment').first();
@@ -89,7 +70,7 @@ describe('examples', () => {
   after(() => browser?.close());
 
   async function check(name, folder, base = '/') {
-    const { url, close } = await serve(folder, base);
+    const { url, close } = await serveFolder(folder, base);
     const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
     page.setDefaultTimeout(SLOW);
     try {

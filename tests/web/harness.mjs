@@ -1,7 +1,7 @@
 // A browser, the built site, and the native command to compare with.
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -34,12 +34,54 @@ const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '-
 const NO_WEBGPU = ['--disable-features=WebGPU', '--disable-gpu'];
 
 /** A browser with or without WebGPU. */
-export function launch({ webgpu = false } = {}) {
-  return chromium.launch({
+export async function launch({ webgpu = false } = {}) {
+  // Its processes are found by it.
+  const mark = `--rrsis-test=${process.pid}-${Math.random()}`;
+  const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [...QUIET, ...(webgpu ? WEBGPU : NO_WEBGPU)],
+    args: [...QUIET, mark, ...(webgpu ? WEBGPU : NO_WEBGPU)],
   });
+  return Object.assign(browser, { mark });
 }
+
+/**
+ * Bytes of memory that a browser's processes have, and the most they have had; the largest process of
+ * each kind ("renderer", "gpu-process") is told. Undefined where the system has no /proc.
+ */
+export function memoryOf(browser) {
+  if (!existsSync('/proc/self/status')) return undefined;
+  const processes = [];
+  for (const name of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const command = readFileSync(`/proc/${name}/cmdline`, 'latin1');
+      const text = readFileSync(`/proc/${name}/status`, 'latin1');
+      const field = (key) => Number(text.match(new RegExp(`^${key}:\\s+(\\d+)`, 'm'))?.[1] ?? 0);
+      processes.push({
+        pid: Number(name), parent: field('PPid'), command, now: field('VmRSS') * 1024, peak: field('VmHWM') * 1024,
+      });
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+  const tree = new Set(processes.filter(({ command }) => command.includes(browser.mark)).map(({ pid }) => pid));
+  for (let before = -1; before !== tree.size; ) {
+    before = tree.size;
+    for (const { pid, parent } of processes) if (tree.has(parent)) tree.add(pid);
+  }
+  const kinds = {};
+  for (const one of processes.filter(({ pid }) => tree.has(pid))) {
+    const kind = one.command.match(/--type=([\w-]+)/)?.[1] ?? 'browser';
+    if (!kinds[kind] || one.peak > kinds[kind].peak) kinds[kind] = { now: one.now, peak: one.peak };
+  }
+  return kinds;
+}
+
+/** Runs code in every worker of the page before the worker's own. */
+export const inWorker = (page, code) =>
+  page.context().route('**/worker.js', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${code}\n${await response.text()}` });
+  });
 
 /**
  * The site's page with the element's attributes set before anything is loaded.

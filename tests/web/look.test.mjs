@@ -6,7 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import { OUTPUT, SLOW, element, find, launch, openPage, state, status, waitForPicture } from './harness.mjs';
 
 const SIZES = {
-  phone: { viewport: { width: 375, height: 812 } },
+  phone: { viewport: { width: 390, height: 844 } },
+  'phone at night': { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
   tablet: { viewport: { width: 820, height: 1180 } },
   desktop: { viewport: { width: 1440, height: 900 } },
   night: { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' },

@@ -50,6 +50,12 @@ const inked = (page, canvas = '.fill') =>
     return colors;
   });
 
+/** A JPEG with an EXIF block that says how it is turned. */
+function turned(jpeg, orientation) {
+  const exif = Buffer.from([0xff, 0xe1, 0, 34, ...Buffer.from('Exif\0\0MM\0*'), 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0]);
+  return Buffer.concat([jpeg.subarray(0, 2), exif, jpeg.subarray(2)]);
+}
+
 describe('the page', () => {
   let browser;
   before(async () => (browser = await launch()));
@@ -119,7 +125,7 @@ describe('the page', () => {
   });
 
   test('zoom and pan by buttons, keys and wheel; compare by keys', { timeout: SLOW }, async () => {
-    const page = await opened(browser, ['vegetation']);
+    const page = await opened(browser, []);
     const width = () => part(page, '.layers').evaluate((layers) => layers.getBoundingClientRect().width);
     const whole = await width();
     await part(page, '.zoom-in').click();
@@ -138,6 +144,7 @@ describe('the page', () => {
     await page.waitForFunction((whole) => document.querySelector('rrsis-segment').shadowRoot.querySelector('.layers').getBoundingClientRect().width > 2 * whole, whole);
     await part(page, '.zoom-fit').click();
 
+    await find(page, 'vegetation');
     await part(page, '.compare').click();
     await part(page, '.swipe').focus();
     await page.keyboard.press('Home');
@@ -146,6 +153,134 @@ describe('the page', () => {
     await part(page, '.compare').click();
     assert.equal(await part(page, '.fill').evaluate((canvas) => getComputedStyle(canvas).clipPath), 'none');
     await page.context().close();
+  });
+
+  test('arrow keys move a point and tell the probability under it, politely', { timeout: SLOW }, async () => {
+    const page = await opened(browser, ['vegetation']);
+    const readout = part(page, '.readout');
+    const told = async () => (await readout.textContent()).match(/^vegetation (\d+) % · (\d+), (\d+)$/).slice(1).map(Number);
+    const announced = () => part(page, '#announcer').textContent();
+    const { width, height } = await page.evaluate(() => results[0]);
+    await part(page, '.view').focus();
+    await page.keyboard.press('ArrowLeft');
+    const [, x, y] = await told();
+    assert.deepEqual([x, y], [width / 2, height / 2], 'it begins in the middle');
+    const pointShown = () => part(page, '.point').evaluate(({ hidden }) => !hidden);
+    assert.ok(await pointShown());
+    const before = await announced();
+    for (let press = 0; press < 7; press += 1) await page.keyboard.press('Shift+ArrowRight');
+    for (let press = 0; press < 3; press += 1) await page.keyboard.press('Shift+ArrowUp');
+    assert.deepEqual((await told()).slice(1), [x + 7, y - 3], 'with Shift by pixels');
+    assert.equal(await announced(), before, 'nothing is said while keys are pressed');
+    const [percent, column, row] = await told();
+    await page.waitForFunction((text) => document.querySelector('rrsis-segment').shadowRoot.querySelector('#announcer').textContent === text, `vegetation ${percent} % at ${column}, ${row}`);
+    // The same as the pointer tells there.
+    const expected = await page.evaluate(async ([column, row]) => {
+      const { probabilityAt } = await import('./element/overlay.js');
+      const { margin, width, height } = results[0];
+      return Math.round(100 * probabilityAt(margin, (column + 0.5) / width, (row + 0.5) / height));
+    }, [column, row]);
+    assert.ok(Math.abs(percent - expected) <= 1, `${percent} and ${expected}`);
+
+    // In an enlarged picture the view follows the point, and zooming stays at it.
+    for (let press = 0; press < 4; press += 1) await page.keyboard.press('+');
+    const inView = async () => {
+      const [view, point] = await Promise.all([part(page, '.view').boundingBox(), part(page, '.point').evaluate((point) => point.getBoundingClientRect().toJSON())]);
+      return point.x >= view.x && point.x <= view.x + view.width && point.y >= view.y && point.y <= view.y + view.height;
+    };
+    assert.ok(await inView());
+    const start = (await told())[1];
+    for (let press = 0; press < 40; press += 1) await page.keyboard.press('ArrowRight');
+    assert.ok(await inView(), 'it has not left the view');
+    assert.ok((await told())[1] > start + 30);
+    await page.keyboard.press('0');
+    for (let press = 0; press < 40; press += 1) await page.keyboard.press('ArrowRight');
+    assert.equal((await told())[1], width - 1, 'it stops at the edge');
+    await page.keyboard.press('Escape');
+    assert.ok((await readout.isHidden()) && !(await pointShown()));
+    await page.keyboard.press('ArrowDown');
+    await part(page, '.run').focus();
+    assert.ok(!(await pointShown()), 'it is gone with the focus');
+    assert.equal(await page.evaluate(() => results.length), 1);
+    await page.context().close();
+  });
+
+  test('a picture is pasted, and the one with masks is copied', { timeout: SLOW }, async () => {
+    const context = await browser.newContext({ serviceWorkers: 'block', permissions: ['clipboard-read', 'clipboard-write'] });
+    const page = await openPage(browser, { context, attributes: ATTRIBUTES });
+    await page.evaluate(async (address) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([await (await fetch(address)).blob()], 'pasted.jpg', { type: 'image/jpeg' }));
+      document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true }));
+    }, SAMPLE_URL);
+    await waitForPicture(page);
+    await find(page, 'vegetation');
+    await page.bringToFront();
+    await part(page, '.save summary').click();
+    await part(page, '[data-save="copy"]').click();
+    await page.waitForFunction(() => document.querySelector('rrsis-segment').shadowRoot.querySelector('#announcer').textContent === 'Copied.');
+    const copied = await page.evaluate(async () => {
+      const [item] = await navigator.clipboard.read();
+      const { width, height } = await createImageBitmap(await item.getType('image/png'));
+      return [width, height];
+    });
+    assert.deepEqual(copied, await part(page, '.picture').evaluate(({ width, height }) => [width, height]));
+    await context.close();
+  });
+
+  test('an image stands as its EXIF orientation says, a large one too, and so does its mask', { timeout: SLOW }, async () => {
+    const page = await openPage(browser, { attributes: { device: 'cpu', resolution: '64' } });
+    for (const [width, height] of [[60, 40], [5400, 3600]]) {
+      const jpeg = await page.evaluate(
+        async ([width, height]) => {
+          const canvas = new OffscreenCanvas(width, height);
+          const context = canvas.getContext('2d');
+          context.fillStyle = '#fff';
+          context.fillRect(0, 0, width, height);
+          context.fillStyle = '#f00';
+          context.fillRect(0, 0, width / 2, height / 2);
+          const bytes = new Uint8Array(await (await canvas.convertToBlob({ type: 'image/jpeg', quality: 0.9 })).arrayBuffer());
+          return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+        },
+        [width, height],
+      );
+      const bytes = turned(Buffer.from(jpeg, 'base64'), 6);
+      await drop(page, { bytes, name: `turned-${width}.jpg` });
+      await page.waitForFunction((name) => document.querySelector('rrsis-segment').shadowRoot.querySelector('.layers').ariaLabel?.includes(name), `turned-${width}.jpg`);
+      await find(page, 'building');
+      assert.equal(await state(page), 'done', await status(page));
+      assert.deepEqual(await page.evaluate(() => [results.at(-1).width, results.at(-1).height]), [height, width]);
+      const { size, corner } = await part(page, '.picture').evaluate((canvas) => {
+        const at = (x, y) => canvas.getContext('2d').getImageData(x * canvas.width, y * canvas.height, 1, 1).data;
+        return { size: [canvas.width, canvas.height], corner: [at(0.75, 0.25)[1], at(0.25, 0.25)[1]] };
+      });
+      assert.ok(Math.max(...size) <= 2048 && Math.abs(size[1] / size[0] - width / height) < 0.01, `${size}`);
+      assert.ok(corner[0] < 60 && corner[1] > 200, 'the red quarter has come to the right');
+      // What is told of a place belongs to the mask's size.
+      const box = await part(page, '.layers').boundingBox();
+      await page.mouse.move(box.x + box.width - 2, box.y + box.height - 2);
+      const [column, row] = (await part(page, '.readout').textContent()).match(/(\d+), (\d+)$/).slice(1).map(Number);
+      assert.ok(column > 0.97 * height - 2 && column < height && row > 0.97 * width - 2 && row < width, `${column}, ${row}`);
+      await page.mouse.move(0, 0);
+    }
+    await page.context().close();
+  });
+
+  test('with reduced motion nothing moves', { timeout: SLOW }, async () => {
+    const context = await browser.newContext({ serviceWorkers: 'block', reducedMotion: 'reduce' });
+    const page = await openPage(browser, { context, attributes: { device: 'cpu' } });
+    await drop(page, { address: SAMPLE_URL, name: SAMPLE });
+    await waitForPicture(page);
+    await input(page).fill('water');
+    await input(page).press('Enter');
+    await page.waitForFunction(() => progress.some(({ stage }) => stage === 'running'));
+    const moving = await page.evaluate(() => {
+      const { shadowRoot } = document.querySelector('rrsis-segment');
+      return [...document.getAnimations(), ...shadowRoot.getAnimations()].filter(({ playState }) => playState === 'running').length;
+    });
+    assert.equal(moving, 0);
+    await waitForState(page, 'done', 'error');
+    await context.close();
   });
 
   test('masks, pictures and outlines are saved', { timeout: SLOW }, async () => {
@@ -347,6 +482,32 @@ describe('the element', () => {
     await page.locator('#second').scrollIntoViewIfNeeded();
     await page.locator('#second .layers').waitFor();
     assert.ok(page.requests.includes(SAMPLE_URL));
+    await page.context().close();
+  });
+
+  test('custom properties, parts and the slot for samples do what docs/widget.md says', { timeout: SLOW }, async () => {
+    const page = await openPage(browser, { attributes: ATTRIBUTES });
+    const outcome = await page.evaluate((src) => {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync('#second { --rrsis-accent: rgb(1, 2, 3); --rrsis-mask-color: #123456; --rrsis-radius: 3px } #second::part(run-button) { text-transform: uppercase }');
+      document.adoptedStyleSheets = [sheet];
+      const widget = document.createElement('rrsis-segment');
+      Object.assign(widget, { id: 'second', device: 'cpu', resolution: 64 });
+      const own = Object.assign(document.createElement('button'), { slot: 'samples', textContent: 'My picture' });
+      own.dataset.src = src;
+      own.dataset.expression = 'vegetation';
+      widget.append(own);
+      document.querySelector('main').append(widget);
+      const style = (part) => getComputedStyle(widget.shadowRoot.querySelector(`[part~="${part}"]`));
+      return { accent: style('run-button').backgroundColor, upper: style('run-button').textTransform, radius: style('frame').borderRadius };
+    }, SAMPLE_URL);
+    assert.deepEqual(outcome, { accent: 'rgb(1, 2, 3)', upper: 'uppercase', radius: '3px' });
+    await page.getByText('My picture').click();
+    await page.locator('#second .layers').waitFor();
+    await page.waitForFunction(() => document.querySelector('#second').expression === 'vegetation');
+    await page.locator('#second .run').click();
+    await page.waitForFunction(() => ['done', 'error'].includes(document.querySelector('#second').state), null, { timeout: SLOW });
+    assert.equal(await page.evaluate(() => document.querySelector('#second').found[0].color), '#123456');
     await page.context().close();
   });
 
