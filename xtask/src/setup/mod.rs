@@ -2,10 +2,12 @@
 
 mod apt;
 mod chromium;
+mod firefox;
 mod node;
 mod wasm;
 
 pub use chromium::chromium;
+pub use firefox::firefox;
 pub use node::{Node, hex, node};
 pub use wasm::{WasmToolchain, wasm_toolchain};
 
@@ -29,5 +31,9 @@ pub fn everything(workspace: &Workspace) -> Result<()> {
         node.version
     );
     println!("Chromium for the tests: {}", chromium()?.display());
+    match firefox() {
+        Ok(program) => println!("Firefox for the tests: {}", program.display()),
+        Err(reason) => println!("no Firefox, so its tests are skipped: {reason}"),
+    }
     Ok(())
 }

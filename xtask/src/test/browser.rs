@@ -12,15 +12,22 @@ use crate::process;
 use crate::serve;
 use crate::setup::Node;
 
+/// What the tests drive.
+pub struct Browsers {
+    pub chromium: PathBuf,
+    /// Without it the tests in Firefox are skipped.
+    pub firefox: Option<PathBuf>,
+}
+
 /// Runs `tests/web/**/*.test.mjs`.
 ///
 /// The tests get, as environment variables, the site's URL (`RRSIS_SITE_URL`) and directory
-/// (`RRSIS_DIST`), the native program (`RRSIS_BIN`), the browser (`CHROMIUM`) and the file for
-/// skipped tests (`RRSIS_SKIP_LOG`).
+/// (`RRSIS_DIST`), the native program (`RRSIS_BIN`), the browsers (`CHROMIUM`, `FIREFOX`), the
+/// file for skipped tests (`RRSIS_SKIP_LOG`) and where to leave screenshots (`RRSIS_TEST_OUTPUT`).
 pub fn run(
     session: &Session<'_>,
     node: &Node,
-    chromium: &Path,
+    browsers: &Browsers,
     binary: &Path,
     site: &Path,
 ) -> Result<Count> {
@@ -32,6 +39,8 @@ pub fn run(
         bail!("{} holds no *.test.mjs", dir.display());
     }
     let url = serve::in_background(site.to_path_buf())?;
+    let output = session.scratch.join("browser-output");
+    fs::create_dir_all(&output)?;
     let tap = session.scratch.join("browser.tap");
     if tap.exists() {
         fs::remove_file(&tap)?;
@@ -51,20 +60,25 @@ pub fn run(
         .env("RRSIS_SITE_URL", &url)
         .env("RRSIS_DIST", site)
         .env("RRSIS_BIN", binary)
-        .env("CHROMIUM", chromium)
+        .env("CHROMIUM", &browsers.chromium)
         .env("RRSIS_SKIP_LOG", &session.skip_log)
+        .env("RRSIS_TEST_OUTPUT", &output)
         .stdin(Stdio::null());
+    if let Some(firefox) = &browsers.firefox {
+        command.env("FIREFOX", firefox);
+    }
     let line = process::shown(&command);
     println!(
         "{line}\nwith RRSIS_SITE_URL={url} RRSIS_DIST={} RRSIS_BIN={} CHROMIUM={}",
         site.display(),
         binary.display(),
-        chromium.display()
+        browsers.chromium.display()
     );
     let status = command
         .status()
         .with_context(|| format!("cannot start `{line}`"))?;
     let text = fs::read_to_string(&tap).unwrap_or_default();
+    println!("screenshots: {}", output.display());
     let Some(mut count) = node_tap(&text) else {
         bail!("`{line}` broke off ({status}) before its totals");
     };

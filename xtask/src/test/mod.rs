@@ -69,9 +69,13 @@ pub fn everything(
 fn in_browser(session: &Session<'_>, profile: &str) -> Result<summary::Count> {
     let node = setup::node(session.workspace)?;
     let chromium = setup::chromium()?;
+    let firefox = setup::firefox()
+        .inspect_err(|reason| println!("no Firefox, so its tests are skipped: {reason}"))
+        .ok();
     let binary = native::binary(session)?;
     // Not dist/: that is for what ships.
     let site = session.scratch.join("site");
     build::site(session.workspace, profile, &site)?;
-    browser::run(session, &node, &chromium, &binary, &site)
+    let browsers = browser::Browsers { chromium, firefox };
+    browser::run(session, &node, &browsers, &binary, &site)
 }
