@@ -80,7 +80,7 @@ export function memoryOf(browser) {
 export const inWorker = (page, code) =>
   page.context().route('**/worker.js', async (route) => {
     const response = await route.fetch();
-    await route.fulfill({ response, body: `${code}\n${await response.text()}` });
+    await route.fulfill({ response, body: `{${code}}\n${await response.text()}` });
   });
 
 /**
