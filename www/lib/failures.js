@@ -16,12 +16,13 @@ export function watchMemory(used) {
 
 /**
  * A trap as an error for the person. A panic says why; where the allocator gets no memory the program
- * stops without a word.
+ * stops without a word, or a library panics over what it was refused.
  * @param {WebAssembly.RuntimeError} trap
  */
 export function explained(trap) {
-  if (panic) return new RrsisError("internal", `The program stopped: ${panic}. Try again.`);
-  if (/unreachable/.test(trap.message)) {
+  const refused = /AllocError|TryReserveError|memory allocation/.test(panic);
+  if (panic && !refused) return new RrsisError("internal", `The program stopped: ${panic}. Try again.`);
+  if (refused || /unreachable/.test(trap.message)) {
     const used = memory ? ` beyond ${Math.round(memory.buffer.byteLength / 1e6)} MB` : "";
     return new RrsisError(
       "memory",
