@@ -9,8 +9,8 @@ use super::differentiable::gelu;
 /// Linear, exact GELU, linear.
 #[derive(Module, Debug)]
 pub struct Mlp {
-    pub(super) fc1: Linear,
-    pub(super) fc2: Linear,
+    fc1: Linear,
+    fc2: Linear,
 }
 
 impl Mlp {

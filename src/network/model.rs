@@ -41,10 +41,10 @@ pub struct ImageFeatures {
 /// Swin with pixel-word attention, cross-scale enhancement and decoder (Fig. 4 without BERT).
 #[derive(Module, Debug)]
 pub struct LgceNetwork {
-    pub(super) swin: Swin,
+    swin: Swin,
     /// Absent in the LAVT baseline.
-    pub(super) lgce: Option<Lgce>,
-    pub(super) decoder: Decoder,
+    lgce: Option<Lgce>,
+    decoder: Decoder,
 }
 
 impl LgceNetwork {

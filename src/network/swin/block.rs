@@ -11,14 +11,14 @@ use crate::network::mlp::Mlp;
 /// Swin block; odd blocks of a stage shift their windows by half a window.
 #[derive(Module, Debug)]
 pub struct SwinBlock {
-    pub(in crate::network) norm1: LayerNorm,
-    pub(in crate::network) attn: WindowAttention,
-    pub(in crate::network) norm2: LayerNorm,
-    pub(in crate::network) mlp: Mlp,
+    norm1: LayerNorm,
+    attn: WindowAttention,
+    norm2: LayerNorm,
+    mlp: Mlp,
     #[module(skip)]
-    pub(in crate::network) window: usize,
+    window: usize,
     #[module(skip)]
-    pub(in crate::network) shift: usize,
+    shift: usize,
 }
 
 impl SwinBlock {
