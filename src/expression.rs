@@ -4,8 +4,11 @@
 //! before it sees them: text that is copied from web pages carries invisible characters, which the
 //! official pipeline turns into unknown words. That is the one deliberate difference from it.
 
+mod word_piece;
+
 use thiserror::Error;
-use tokenizers::Tokenizer;
+
+use word_piece::WordPiece;
 
 /// Most characters an expression may have; the network reads some twenty words.
 pub const MAX_CHARACTERS: usize = 4_000;
@@ -37,18 +40,12 @@ pub enum ExpressionError {
         /// What the reader says.
         reason: String,
     },
-    /// The tokenizer gave up on a sentence.
-    #[error("The expression cannot be split into words: {reason}.")]
-    Encode {
-        /// What the tokenizer says.
-        reason: String,
-    },
 }
 
 /// BERT's WordPiece tokenizer.
 #[derive(Clone, Debug)]
 pub struct ExpressionTokenizer {
-    tokenizer: Tokenizer,
+    tokenizer: WordPiece,
 }
 
 /// What the language encoder gets.
@@ -71,18 +68,14 @@ impl ExpressionTokenizer {
     /// # Errors
     /// [`ExpressionError::Tokenizer`].
     pub fn from_json(bytes: &[u8]) -> Result<Self, ExpressionError> {
-        let failed = |error: tokenizers::Error| ExpressionError::Tokenizer {
-            reason: error.to_string(),
-        };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(failed)?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(failed)?;
+        let tokenizer =
+            WordPiece::from_json(bytes).map_err(|reason| ExpressionError::Tokenizer { reason })?;
         Ok(Self { tokenizer })
     }
 
     /// How many word pieces there are; every id is below.
     pub fn vocabulary(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
+        self.tokenizer.vocabulary()
     }
 
     /// Cleans and tokenizes an expression to exactly `max_tokens` positions.
@@ -92,25 +85,18 @@ impl ExpressionTokenizer {
     ///
     /// # Errors
     /// [`ExpressionError::Empty`] where no word is left after cleaning, [`ExpressionError::TooLong`]
-    /// above [`MAX_CHARACTERS`], [`ExpressionError::Encode`].
+    /// above [`MAX_CHARACTERS`].
     pub fn encode(
         &self,
         expression: &str,
         max_tokens: usize,
     ) -> Result<TokenizedExpression, ExpressionError> {
         let cleaned = checked(expression)?;
-        let encoding = self
-            .tokenizer
-            .encode(cleaned.as_str(), true)
-            .map_err(|error| ExpressionError::Encode {
-                reason: error.to_string(),
-            })?;
-        // A lone accent, say, is no word: the tokenizer drops it and leaves its own tokens only.
-        let special = encoding.get_special_tokens_mask();
-        if special.iter().all(|special| *special == 1) {
+        let found = self.tokenizer.encode(&cleaned);
+        // A lone accent, say, is no word: nothing is left of it between the tokenizer's own tokens.
+        if found.len() == 2 {
             return Err(ExpressionError::Empty);
         }
-        let found = encoding.get_ids();
         let kept = found.len().min(max_tokens);
         let mut ids: Vec<i32> = found[..kept].iter().map(|id| *id as i32).collect();
         ids.resize(max_tokens, PAD);

@@ -150,3 +150,28 @@ fn a_damaged_tokenizer_file_is_refused() {
         );
     }
 }
+
+#[derive(Deserialize)]
+struct Random {
+    text: String,
+    ids: Vec<i32>,
+}
+
+/// Golden: `reference/random_text.py`, from Hugging Face's tokenizers.
+#[test]
+fn random_text_gives_the_ids_of_hugging_face_s_tokenizer() {
+    let rows: Vec<Random> =
+        serde_json::from_slice(&read(repository("tests/goldens/tokenizer.json"))).unwrap();
+    let tokenizer = tokenizer();
+    for Random { text, ids } in &rows {
+        let found = tokenizer.encode(text, 2_000).unwrap();
+        let kept = found.mask.iter().filter(|real| **real == 1).count();
+        assert_eq!(found.ids[..kept], ids[..], "{text:?}");
+    }
+    let unknown = rows.iter().filter(|row| row.ids.contains(&100)).count();
+    assert!(
+        rows.len() >= 400 && unknown > 50 && unknown < rows.len() - 50,
+        "{unknown} of {} with an unknown word",
+        rows.len()
+    );
+}
