@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::apt;
-use crate::workspace::{non_empty, on_path};
+use super::browser::installed;
+use crate::workspace::non_empty;
 
 const NAMES: [&str; 5] = [
     "chromium",
@@ -24,21 +25,13 @@ pub fn chromium() -> Result<PathBuf> {
         }
         bail!("CHROMIUM names {}, which is not a file", chosen.display());
     }
-    if let Some(found) = installed() {
+    if let Some(found) = installed(&NAMES, MACOS) {
         return Ok(found);
     }
     let otherwise = "install Chromium or Chrome and set CHROMIUM to its program, or leave the browser tests out with `cargo xtask test --no-browser`";
     apt::install(&["chromium"], "Chromium for the browser tests", otherwise)?;
-    match installed() {
+    match installed(&NAMES, MACOS) {
         Some(found) => Ok(found),
         None => bail!("the package chromium brought no program named chromium; {otherwise}"),
     }
-}
-
-fn installed() -> Option<PathBuf> {
-    let macos = PathBuf::from(MACOS);
-    NAMES
-        .iter()
-        .find_map(|name| on_path(name))
-        .or_else(|| macos.is_file().then_some(macos))
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::apt;
-use crate::workspace::{non_empty, on_path};
+use super::browser::installed;
+use crate::workspace::non_empty;
 
 const NAMES: [&str; 2] = ["firefox", "firefox-esr"];
 const MACOS: &str = "/Applications/Firefox.app/Contents/MacOS/firefox";
@@ -21,19 +22,12 @@ pub fn firefox() -> Result<PathBuf, String> {
             ))
         };
     }
-    if let Some(found) = installed() {
+    if let Some(found) = installed(&NAMES, MACOS) {
         return Ok(found);
     }
     let otherwise = "install Firefox and set FIREFOX to its program";
     apt::install(&["firefox-esr"], "Firefox for the browser tests", otherwise)
         .map_err(|error| format!("{error:#}"))?;
-    installed().ok_or_else(|| format!("the package firefox-esr brought no program; {otherwise}"))
-}
-
-fn installed() -> Option<PathBuf> {
-    let macos = PathBuf::from(MACOS);
-    NAMES
-        .iter()
-        .find_map(|name| on_path(name))
-        .or_else(|| macos.is_file().then_some(macos))
+    installed(&NAMES, MACOS)
+        .ok_or_else(|| format!("the package firefox-esr brought no program; {otherwise}"))
 }

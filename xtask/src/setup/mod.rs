@@ -1,6 +1,7 @@
 //! Installing what is missing. Every step looks first and does nothing when all is there.
 
 mod apt;
+mod browser;
 mod chromium;
 mod firefox;
 mod node;
