@@ -194,6 +194,9 @@ def main() -> None:
     def elapsed() -> float:
         return elapsed_before + time.monotonic() - started
 
+    def prepared(pixels: Tensor) -> Tensor:
+        return normalise(pixels.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
+
     def progress() -> float:
         return min(1.0, step / o.steps if o.steps else elapsed() / (60 * o.minutes))
 
@@ -234,13 +237,13 @@ def main() -> None:
         if made is None or made[0] != size:
             made = size, iter(DataLoader(Batches(sampler, images, size, o.seed + step), None, num_workers=o.workers, prefetch_factor=4 if o.workers else None))
         pixels, clean, expressions, targets = next(made[1])
-        pixels, clean = (normalise(p.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last) for p in (pixels, clean))
+        pixels = prepared(pixels)
         lang, mask = text(expressions)
         with torch.autocast(device, torch.bfloat16):
             low, encodings = (late_forward if late else forward)(pixels, lang, mask)
         loss = loss_of(upsample(low.float(), targets.shape[1:]), targets.to(device))
         if teacher:
-            seen_by_cnn = distillation(encodings, teacher(clean))
+            seen_by_cnn = distillation(encodings, teacher(prepared(clean)))
             distilled += float(seen_by_cnn.detach())
             loss = loss + o.distill * seen_by_cnn
         optimiser.zero_grad(set_to_none=True)
