@@ -7,13 +7,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::error::{DeviceError, Error, Result};
 use crate::expression::{ExpressionTokenizer, TokenizedExpression};
 use crate::image::{Raster, Tile, TileGrid};
 use crate::mask::{MarginMap, Mask, Stitch};
-use crate::network::{Bert, ImageFeatures, LanguageFeatures, LgceNetwork, Trace};
+use crate::network::{Bert, Language, LgceNetwork, Precision, Stem, TextEngine, VisionEngine};
 use crate::platform::{ComputeDevice, DeviceChoice, now_ms};
 use crate::weights::{Manifest, Part, WeightsError, shard};
 
@@ -28,18 +27,19 @@ const SMALLEST_TILE: usize = 64;
 pub struct Segmenter {
     manifest: Manifest,
     device: ComputeDevice,
+    precision: Precision,
     tokenizer: Option<ExpressionTokenizer>,
-    text: Option<Bert>,
-    vision: Option<LgceNetwork>,
-    stem: Mutex<Option<Stem>>,
+    text: Option<TextEngine>,
+    vision: Option<VisionEngine>,
+    last: Mutex<Option<Seen>>,
 }
 
 /// What was last computed of an image before any word is read: the next expression on the same image
 /// goes on from there.
 #[derive(Debug)]
-struct Stem {
+struct Seen {
     image: Raster,
-    features: ImageFeatures,
+    stem: Stem,
 }
 
 /// What a caller may change for one call; `None` keeps the manifest's value.
@@ -105,11 +105,18 @@ impl Segmenter {
         Ok(Self {
             manifest,
             device,
+            precision: Precision::default(),
             tokenizer: None,
             text: None,
             vision: None,
-            stem: Mutex::default(),
+            last: Mutex::default(),
         })
+    }
+
+    /// How a CPU multiplies; for parts that are loaded from now on. GPUs compute in f32 in any case.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
     }
 
     /// A segmenter from parts that are in memory already, on `device`.
@@ -122,23 +129,39 @@ impl Segmenter {
         text: Bert,
         vision: LgceNetwork,
     ) -> Self {
+        let precision = Precision::default();
+        let config = &manifest.config;
         Self {
+            text: Some(TextEngine::new(text, config, &device.device, precision)),
+            vision: Some(VisionEngine::new(vision, config, &device.device, precision)),
             manifest,
             device,
+            precision,
             tokenizer: Some(tokenizer),
-            text: Some(text),
-            vision: Some(vision),
-            stem: Mutex::default(),
+            last: Mutex::default(),
         }
     }
 
-    /// Opens a model directory with everything in it.
+    /// Opens a model directory with everything in it, for products in f32.
     ///
     /// # Errors
     /// [`Error::Io`] where a file is missing, [`Error::Weights`] where one is damaged,
     /// [`Error::Device`] where the GPU was asked for and cannot be used.
     #[cfg(not(target_family = "wasm"))]
     pub async fn open_dir(directory: &std::path::Path, device: DeviceChoice) -> Result<Self> {
+        Self::open_dir_in(directory, device, Precision::F32).await
+    }
+
+    /// The same with another precision.
+    ///
+    /// # Errors
+    /// As [`Self::open_dir`].
+    #[cfg(not(target_family = "wasm"))]
+    pub async fn open_dir_in(
+        directory: &std::path::Path,
+        device: DeviceChoice,
+        precision: Precision,
+    ) -> Result<Self> {
         let read = |name: &str| {
             let path = directory.join(name);
             std::fs::read(&path).map_err(|source| Error::Io {
@@ -150,7 +173,7 @@ impl Segmenter {
         let manifest = read("manifest.json")?;
         let manifest = Manifest::from_json(&String::from_utf8_lossy(&manifest))?;
         let files: Vec<String> = manifest.files.iter().map(|f| f.file.clone()).collect();
-        let mut segmenter = Self::new(manifest, device).await?;
+        let mut segmenter = Self::new(manifest, device).await?.with_precision(precision);
         for file in files {
             segmenter.load(&file, read(&file)?)?;
         }
@@ -166,16 +189,17 @@ impl Segmenter {
         let entry = self.manifest.file_named(file)?;
         entry.verify(&content)?;
         let config = &self.manifest.config;
+        let device = &self.device.device;
         match entry.part {
             Part::Tokenizer => self.tokenizer = Some(ExpressionTokenizer::from_json(&content)?),
             Part::Text => {
-                let bert = Bert::new(&config.bert, &self.device.device);
-                self.text = Some(filled(bert, content, file)?);
+                let bert = filled(Bert::new(&config.bert, device), content, file)?;
+                self.text = Some(TextEngine::new(bert, config, device, self.precision));
             }
             Part::Vision => {
-                let network = LgceNetwork::new(config, &self.device.device);
-                self.stem = Mutex::default();
-                self.vision = Some(filled(network, content, file)?);
+                let network = filled(LgceNetwork::new(config, device), content, file)?;
+                self.last = Mutex::default();
+                self.vision = Some(VisionEngine::new(network, config, device, self.precision));
             }
         }
         Ok(())
@@ -277,49 +301,40 @@ impl Segmenter {
     }
 
     /// Word features of an expression.
-    fn encode_text(&self, tokens: &TokenizedExpression) -> Result<LanguageFeatures> {
-        let bert = self
+    fn encode_text(&self, tokens: &TokenizedExpression) -> Result<Language> {
+        let text = self
             .text
             .as_ref()
             .ok_or_else(|| self.not_loaded(Part::Text))?;
-        let device = &self.device.device;
-        let count = tokens.ids.len();
-        let ids = TensorData::new(tokens.ids.clone(), [1, count]);
-        let mask: Vec<f32> = tokens.mask.iter().map(|bit| f32::from(*bit)).collect();
-        let ids = Tensor::<2, Int>::from_data(ids, device);
-        let mask = Tensor::<2>::from_data(TensorData::new(mask, [1, count]), device);
-        let words = bert.forward(ids, mask.clone(), &mut Trace::off());
-        Ok(LanguageFeatures { words, mask })
+        Ok(text.forward(&tokens.ids, &tokens.mask))
     }
 
     /// Foreground minus background logit at a quarter of the network's resolution.
     ///
-    /// `image`: of the network's input size. The only read from the device is this map.
-    async fn run_vision(&self, image: Raster, language: &LanguageFeatures) -> Result<MarginMap> {
+    /// `image`: of the network's input size.
+    async fn run_vision(&self, image: Raster, language: &Language) -> Result<MarginMap> {
         let network = self
             .vision
             .as_ref()
             .ok_or_else(|| self.not_loaded(Part::Vision))?;
-        let features = self.stem(network, image);
-        let logits = network.forward(features, language, &mut Trace::off());
-        let [_, _, height, width] = logits.dims();
-        let margin = logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1);
-        let failed = |reason: String| DeviceError::Failed {
-            device: self.device.name,
-            action: "running the network",
-            reason,
-        };
-        let data = margin
-            .into_data_async()
-            .await
-            .map_err(|error| failed(error.to_string()))?
-            .convert::<f32>()
-            .try_into_vec::<f32>()
-            .map_err(|error| failed(format!("{error:?}")))?;
+        let stem = self.stem(network, image);
+        let margin =
+            network
+                .forward(&stem, language)
+                .await
+                .map_err(|reason| DeviceError::Failed {
+                    device: self.device.name,
+                    action: "running the network",
+                    reason,
+                })?;
         // Comparisons with NaN are false: without this it would pass for "nothing found".
-        let count = data.iter().filter(|margin| !margin.is_finite()).count();
+        let count = margin
+            .data
+            .iter()
+            .filter(|value| !value.is_finite())
+            .count();
         if count > 0 {
-            let (device, total) = (self.device.name, data.len());
+            let (device, total) = (self.device.name, margin.data.len());
             return Err(DeviceError::NotFinite {
                 device,
                 count,
@@ -327,30 +342,24 @@ impl Segmenter {
             }
             .into());
         }
-        Ok(MarginMap {
-            width,
-            height,
-            data,
-        })
+        Ok(margin)
     }
 
     /// The part of the network that reads no words, unless the last image was the same one.
-    fn stem(&self, network: &LgceNetwork, image: Raster) -> ImageFeatures {
+    fn stem(&self, network: &VisionEngine, image: Raster) -> Stem {
         // What a panic elsewhere left behind is a finished value all the same.
-        let mut last = self.stem.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stem) = last.as_ref().filter(|stem| stem.image == image) {
-            return stem.features.clone();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = last.as_ref().filter(|seen| seen.image == image) {
+            return seen.stem.clone();
         }
         let input = &self.manifest.input;
-        let shape = [1, 3, image.height, image.width];
-        let pixels = TensorData::new(image.normalised_chw(input.mean, input.std), shape);
-        let pixels = Tensor::<4>::from_data(pixels, &self.device.device);
-        let features = network.encode_image(pixels, &mut Trace::off());
-        *last = Some(Stem {
+        let pixels = image.normalised_chw(input.mean, input.std);
+        let stem = network.encode_image(pixels, [image.height, image.width]);
+        *last = Some(Seen {
             image,
-            features: features.clone(),
+            stem: stem.clone(),
         });
-        features
+        stem
     }
 
     fn tokenizer(&self) -> Result<&ExpressionTokenizer> {
@@ -426,7 +435,7 @@ pub struct Job<'a> {
     side: usize,
     threshold: f32,
     grid: TileGrid,
-    language: LanguageFeatures,
+    language: Language,
     truncated: bool,
     done: usize,
     margin: Margin,

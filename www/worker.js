@@ -1,7 +1,7 @@
 /**
  * Runs one model on one device, away from the page's thread.
  *
- * In:  {type: "open", model, device, lifeline}            once, first; lifeline: name of a lock to hold
+ * In:  {type: "open", model, device, precision, lifeline} once, first; lifeline: name of a lock to hold
  *      {type: "load", id, parts, resolution}              parts: "tokenizer" | "text" | "vision"
  *      {type: "segment", id, input, expression, threshold, resolution}
  *      {type: "tool", id, tool, input}                    see lib/tools.js
@@ -25,7 +25,7 @@ const MODULE = new URL("./pkg/rrsis.js", import.meta.url);
 const WASM = new URL("./pkg/rrsis_bg.wasm", import.meta.url);
 const WASM_NAME = "rrsis_bg.wasm";
 
-/** @type {{model: string, device: string}} */
+/** @type {{model: string, device: string, precision: string}} */
 let config;
 /** Running jobs by id. */
 const jobs = new Map();
@@ -155,7 +155,7 @@ const program = new SharedTask(async (signal) => {
 
 const segmenter = new SharedTask(async (signal) => {
   const [{ text }, module] = await Promise.all([manifest.join(signal), program.join(signal)]);
-  return module.Segmenter.open(text, config.device);
+  return module.Segmenter.open(text, config.device, config.precision);
 });
 
 /** @type {Map<string, SharedTask<void>>} by file */

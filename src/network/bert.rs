@@ -15,26 +15,26 @@ use super::trace::Trace;
 /// Word pieces to contextual word features.
 #[derive(Module, Debug)]
 pub struct Bert {
-    word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    token_type_embeddings: Embedding,
-    embedding_norm: LayerNorm,
-    layers: Vec<BertLayer>,
+    pub(super) word_embeddings: Embedding,
+    pub(super) position_embeddings: Embedding,
+    pub(super) token_type_embeddings: Embedding,
+    pub(super) embedding_norm: LayerNorm,
+    pub(super) layers: Vec<BertLayer>,
 }
 
 /// One transformer layer.
 #[derive(Module, Debug)]
 pub struct BertLayer {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    attention_output: Linear,
-    attention_norm: LayerNorm,
-    intermediate: Linear,
-    output: Linear,
-    output_norm: LayerNorm,
+    pub(super) query: Linear,
+    pub(super) key: Linear,
+    pub(super) value: Linear,
+    pub(super) attention_output: Linear,
+    pub(super) attention_norm: LayerNorm,
+    pub(super) intermediate: Linear,
+    pub(super) output: Linear,
+    pub(super) output_norm: LayerNorm,
     #[module(skip)]
-    heads: usize,
+    pub(super) heads: usize,
 }
 
 impl Bert {

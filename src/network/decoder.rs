@@ -15,17 +15,17 @@ use super::trace::Trace;
 #[derive(Module, Debug)]
 pub struct Decoder {
     /// For V3, V2 and V1, in this order.
-    levels: Vec<DecoderLevel>,
-    classifier: Conv2d,
+    pub(super) levels: Vec<DecoderLevel>,
+    pub(super) classifier: Conv2d,
 }
 
 /// Two 3 x 3 convolutions with batch normalisation and ReLU.
 #[derive(Module, Debug)]
 pub struct DecoderLevel {
-    conv1: Conv2d,
-    norm1: BatchNorm,
-    conv2: Conv2d,
-    norm2: BatchNorm,
+    pub(super) conv1: Conv2d,
+    pub(super) norm1: BatchNorm,
+    pub(super) conv2: Conv2d,
+    pub(super) norm2: BatchNorm,
 }
 
 impl Decoder {

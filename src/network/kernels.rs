@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rrsis_kernels::AttentionBias;
 
 /// Whether a device's values can be had at once, and nobody wants gradients of them.
-fn is_plain_cpu(device: &Device) -> bool {
+pub(super) fn is_plain_cpu(device: &Device) -> bool {
     // Devices are equal here whether or not they record gradients.
     !device.is_autodiff() && *device == Device::flex()
 }

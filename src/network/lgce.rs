@@ -24,18 +24,18 @@ use super::trace::Trace;
 #[derive(Module, Debug)]
 pub struct Lgce {
     /// Language to the width of V3, and to the width of V4; absent without language guidance.
-    language_h: Option<Linear>,
-    language_l: Option<Linear>,
+    pub(super) language_h: Option<Linear>,
+    pub(super) language_l: Option<Linear>,
     /// What stands in for it then: `[channels]`.
-    token_h: Option<Param<Tensor<1>>>,
-    token_l: Option<Param<Tensor<1>>>,
-    tl_h: Vec<TransformerLayer>,
-    tl_l: Vec<TransformerLayer>,
+    pub(super) token_h: Option<Param<Tensor<1>>>,
+    pub(super) token_l: Option<Param<Tensor<1>>>,
+    pub(super) tl_h: Vec<TransformerLayer>,
+    pub(super) tl_l: Vec<TransformerLayer>,
     /// h's language token into l, and l's into h; absent without cross-scale fusion.
-    h_to_l: Option<CrossScaleFusion>,
-    l_to_h: Option<CrossScaleFusion>,
+    pub(super) h_to_l: Option<CrossScaleFusion>,
+    pub(super) l_to_h: Option<CrossScaleFusion>,
     #[module(skip)]
-    cross_scale: CrossScale,
+    pub(super) cross_scale: CrossScale,
 }
 
 impl Lgce {
@@ -176,13 +176,13 @@ fn with_language_token(token: Tensor<3>, tokens: Tensor<3>) -> Tensor<3> {
 /// Pre-norm transformer layer (Eq. (2)-(3)); no position embedding.
 #[derive(Module, Debug)]
 pub struct TransformerLayer {
-    norm1: LayerNorm,
-    qkv: Linear,
-    proj: Linear,
-    norm2: LayerNorm,
-    mlp: Mlp,
+    pub(super) norm1: LayerNorm,
+    pub(super) qkv: Linear,
+    pub(super) proj: Linear,
+    pub(super) norm2: LayerNorm,
+    pub(super) mlp: Mlp,
     #[module(skip)]
-    heads: usize,
+    pub(super) heads: usize,
 }
 
 impl TransformerLayer {
@@ -212,17 +212,17 @@ impl TransformerLayer {
 /// One direction of the exchange between scales (Eq. (4) or (5)).
 #[derive(Module, Debug)]
 pub struct CrossScaleFusion {
-    project_norm: LayerNorm,
-    project: Linear,
-    norm: LayerNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    proj: Linear,
+    pub(super) project_norm: LayerNorm,
+    pub(super) project: Linear,
+    pub(super) norm: LayerNorm,
+    pub(super) query: Linear,
+    pub(super) key: Linear,
+    pub(super) value: Linear,
+    pub(super) proj: Linear,
     /// Upstream only: the updated language token back to its own scale.
-    revert: Option<Revert>,
+    pub(super) revert: Option<Revert>,
     #[module(skip)]
-    heads: usize,
+    pub(super) heads: usize,
 }
 
 impl CrossScaleFusion {

@@ -9,8 +9,8 @@ use super::differentiable::gelu;
 /// Linear, exact GELU, linear.
 #[derive(Module, Debug)]
 pub struct Mlp {
-    fc1: Linear,
-    fc2: Linear,
+    pub(super) fc1: Linear,
+    pub(super) fc2: Linear,
 }
 
 impl Mlp {

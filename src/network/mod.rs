@@ -13,8 +13,10 @@
 
 pub mod bert;
 pub mod config;
+pub mod cpu;
 pub mod decoder;
 mod differentiable;
+mod engine;
 mod kernels;
 pub mod lgce;
 mod mlp;
@@ -27,5 +29,7 @@ mod trace;
 
 pub use bert::Bert;
 pub use config::{BertConfig, CrossScale, LgceConfig, NetworkConfig};
+pub use engine::{Language, Stem, TextEngine, VisionEngine};
 pub use model::{ImageFeatures, LanguageFeatures, LgceNetwork};
+pub use rrsis_kernels::Precision;
 pub use trace::Trace;

@@ -41,10 +41,10 @@ pub struct ImageFeatures {
 /// Swin with pixel-word attention, cross-scale enhancement and decoder (Fig. 4 without BERT).
 #[derive(Module, Debug)]
 pub struct LgceNetwork {
-    swin: Swin,
+    pub(super) swin: Swin,
     /// Absent in the LAVT baseline.
-    lgce: Option<Lgce>,
-    decoder: Decoder,
+    pub(super) lgce: Option<Lgce>,
+    pub(super) decoder: Decoder,
 }
 
 impl LgceNetwork {

@@ -17,12 +17,12 @@ use super::trace::Trace;
 /// on tokens they are linear layers.
 #[derive(Module, Debug)]
 pub struct Pwam {
-    vis_project: Linear,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    lang_project: Linear,
-    mm_project: Linear,
+    pub(super) vis_project: Linear,
+    pub(super) query: Linear,
+    pub(super) key: Linear,
+    pub(super) value: Linear,
+    pub(super) lang_project: Linear,
+    pub(super) mm_project: Linear,
 }
 
 impl Pwam {
@@ -80,8 +80,8 @@ impl Pwam {
 /// Decides, pixel by pixel and channel by channel, how much language enters the next stage.
 #[derive(Module, Debug)]
 pub struct LanguageGate {
-    reduce: Linear,
-    expand: Linear,
+    pub(super) reduce: Linear,
+    pub(super) expand: Linear,
 }
 
 impl LanguageGate {

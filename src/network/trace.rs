@@ -30,6 +30,23 @@ impl Trace {
         self.tensors.unwrap_or_default()
     }
 
+    /// Whether anything is recorded.
+    pub(super) fn is_on(&self) -> bool {
+        self.tensors.is_some()
+    }
+
+    pub(super) fn record_values(
+        &mut self,
+        name: impl FnOnce() -> String,
+        values: &[f32],
+        shape: &[usize],
+    ) {
+        if let Some(tensors) = &mut self.tensors {
+            let data = TensorData::new(values.to_vec(), shape.to_vec());
+            tensors.insert(name(), data);
+        }
+    }
+
     pub(super) fn record<const D: usize>(
         &mut self,
         name: impl FnOnce() -> String,

@@ -13,6 +13,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use self::error::JsResult;
 use crate::image::{Raster, decode_picture};
+use crate::network::Precision;
 use crate::platform::{DeviceChoice, gpu_unavailable};
 use crate::segmenter::{SegmentOptions, Segmentation, Segmenter};
 use crate::weights::{Manifest, Part};
@@ -38,7 +39,12 @@ pub struct WebSegmenter {
 #[wasm_bindgen(js_class = Segmenter)]
 impl WebSegmenter {
     /// Opens a device ("auto", "webgpu" or "cpu") for the model of a manifest.
-    pub async fn open(manifest_json: &str, device: &str) -> JsResult<WebSegmenter> {
+    /// `precision`: how a CPU multiplies, "f32" or "int8" (see `network::Precision`); "f32" unless given.
+    pub async fn open(
+        manifest_json: &str,
+        device: &str,
+        precision: Option<String>,
+    ) -> JsResult<WebSegmenter> {
         let manifest = Manifest::from_json(manifest_json).map_err(crate::Error::from)?;
         let choice = match device {
             "auto" => DeviceChoice::Auto,
@@ -53,8 +59,22 @@ impl WebSegmenter {
                 .into());
             }
         };
+        let precision = match precision.as_deref() {
+            None | Some("f32") => Precision::F32,
+            Some("int8") => Precision::Int8,
+            Some(other) => {
+                return Err(crate::Error::Option {
+                    option: "precision",
+                    value: format!("\"{other}\""),
+                    expected: "\"f32\" or \"int8\"",
+                }
+                .into());
+            }
+        };
         let segmenter = Segmenter::new(manifest, choice).await?;
-        Ok(WebSegmenter { segmenter })
+        Ok(WebSegmenter {
+            segmenter: segmenter.with_precision(precision),
+        })
     }
 
     /// "webgpu" or "cpu".

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use rrsis::network::cpu::{CpuBert, CpuNetwork, Workspace};
 use rrsis::network::decoder::upsample;
-use rrsis::network::{LanguageFeatures, Trace};
+use rrsis::network::{LanguageFeatures, NetworkConfig, Precision, Trace};
 use rrsis::weights::import::Imported;
 
 /// Tensors by name.
@@ -51,6 +52,63 @@ pub fn run(network: &Imported, case: &Tensors, device: &Device) -> Tensors {
     let mut tensors = trace.into_tensors();
     tensors.insert("logits".into(), logits.into_data());
     tensors
+}
+
+/// The same as a plain CPU computes it, without burn's operations, and an item of the batch at a time:
+/// for each, what is expected and what came out.
+pub fn run_on_cpu(
+    network: &Imported,
+    config: &NetworkConfig,
+    case: &Tensors,
+) -> Vec<(Tensors, Tensors)> {
+    let text = CpuBert::new(&network.text, config, Precision::F32);
+    let vision = CpuNetwork::new(&network.vision, config, Precision::F32);
+    // Kept from one item to the next, as from one image to the next.
+    let mut workspace = Workspace::default();
+    let batch = case["in.image"].shape()[0];
+    (0..batch)
+        .map(|index| {
+            let expected: Tensors = case
+                .iter()
+                .filter_map(|(name, data)| Some((name.clone(), item(data, index, batch)?)))
+                .collect();
+            let integers = |name: &str| -> Vec<i32> {
+                expected[name]
+                    .clone()
+                    .convert::<i32>()
+                    .iter::<i32>()
+                    .collect()
+            };
+            let mask: Vec<u8> = integers("in.attention_mask")
+                .iter()
+                .map(|bit| *bit as u8)
+                .collect();
+            let mut trace = Trace::on();
+            let words = text.forward(&integers("in.input_ids"), &mask, &mut trace);
+            let image = &expected["in.image"];
+            let size = [image.shape()[2], image.shape()[3]];
+            let stem = vision.encode_image(&floats(image), size, &mut workspace, &mut trace);
+            let logits = vision.forward(&stem, &words, &mut workspace, &mut trace);
+            let logits = TensorData::new(logits.values, [1, 2, logits.height, logits.width]);
+            let logits = upsample(Tensor::from_data(logits, &Device::flex()), size);
+            let mut actual = trace.into_tensors();
+            actual.insert("logits".into(), logits.into_data());
+            (expected, actual)
+        })
+        .collect()
+}
+
+/// Item `index` of a tensor of `batch` items.
+fn item(data: &TensorData, index: usize, batch: usize) -> Option<TensorData> {
+    let mut shape = data.shape().to_vec();
+    if shape.first() != Some(&batch) {
+        return None;
+    }
+    shape[0] = 1;
+    let values = floats(data);
+    let size = values.len() / batch;
+    let part = values[index * size..(index + 1) * size].to_vec();
+    Some(TensorData::new(part, shape))
 }
 
 /// The values as numbers.

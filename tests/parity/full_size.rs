@@ -8,7 +8,7 @@ use rrsis::network::{CrossScale, NetworkConfig};
 use rrsis::weights::import::{import, read_checkpoint};
 
 use super::common::{repository, shared_dir, skip};
-use super::compare::{CPU, largest_difference, run};
+use super::compare::{CPU, largest_difference, run, run_on_cpu};
 use super::formula;
 
 /// Absolute, for low-resolution logits, against fp64.
@@ -92,8 +92,14 @@ fn check_full_size(path: &Path, cross_scale: CrossScale, tolerance: f32) {
     let difference =
         |ours: &str, theirs: &str| largest_difference(&actual[ours], &expected[theirs]);
     let logits = difference("dec.logits_lowres", "logits_lowres");
+    let expected_logits = &expected["logits_lowres"];
     println!("{name}: logits off by {logits:e}");
     assert!(logits <= tolerance, "{name}: logits off by {logits:e}");
+    for (_, actual) in run_on_cpu(&network, &config, &case) {
+        let logits = largest_difference(&actual["dec.logits_lowres"], expected_logits);
+        println!("{name}, CPU: logits off by {logits:e}");
+        assert!(logits <= tolerance, "{name}, CPU: logits off by {logits:e}");
+    }
     if expected.contains_key("bert_last_hidden") {
         let words = difference("bert.last_hidden_state", "bert_last_hidden");
         assert!(

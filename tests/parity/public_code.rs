@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::path::Path;
 
 use super::common;
-use super::compare::{self, Tolerance, compare, run};
+use super::compare::{self, Tolerance, compare, run, run_on_cpu};
 use super::reference::{config_of, parity_folders};
 
 #[test]
@@ -53,13 +53,19 @@ fn the_official_checkpoint_layout_gives_the_same_parameters() {
 fn check_folder(folder: &Path, device: &Device, tolerance: &Tolerance) {
     let meta = std::fs::read_to_string(folder.join("meta.json")).expect("meta.json");
     let meta: Value = serde_json::from_str(&meta).expect("JSON");
-    let network = weights_of(folder, &config_of(&meta["config"]), device);
+    let config = config_of(&meta["config"]);
+    let network = weights_of(folder, &config, device);
     for case in meta["cases"].as_array().expect("cases") {
         let file = case["file"].as_str().expect("file");
         let expected = read_checkpoint(&folder.join(file)).expect("readable");
         let actual = run(&network, &expected, device);
         let what = format!("{}/{file}", folder.display());
         compare(&what, &expected, &actual, tolerance);
+        if *device == Device::flex() {
+            for (expected, actual) in run_on_cpu(&network, &config, &expected) {
+                compare(&format!("{what}, CPU"), &expected, &actual, tolerance);
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use rrsis::weights::import::{import, read_checkpoint};
 use serde_json::Value;
 
 use super::common::repository;
-use super::compare::{CPU, compare, floats, run};
+use super::compare::{CPU, compare, floats, run, run_on_cpu};
 use super::formula;
 
 #[test]
@@ -32,6 +32,9 @@ fn every_variant_gives_the_twins_numbers() {
             let expected = read_checkpoint(&folder.join(file)).expect("readable");
             let actual = run(&network, &expected, &device);
             compare(&format!("{variant}/{file}"), &expected, &actual, &CPU);
+            for (expected, actual) in run_on_cpu(&network, &config, &expected) {
+                compare(&format!("{variant}/{file}, CPU"), &expected, &actual, &CPU);
+            }
         }
     }
 }

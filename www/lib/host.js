@@ -7,15 +7,15 @@ import { trustedScriptUrl } from "./trusted.js";
  */
 const GRACE_MS = 5000;
 
-/** Hosts by model and device. @type {Map<string, WorkerHost>} */
+/** Hosts by model, device and precision. @type {Map<string, WorkerHost>} */
 const hosts = new Map();
 
 /**
- * The host for a model on a device, shared by all who name the same two.
- * @param {{model: string, device: "auto" | "webgpu" | "cpu"}} config `model`: absolute URL of a folder
+ * The host for a model on a device, shared by all who name the same.
+ * @param {{model: string, device: "auto" | "webgpu" | "cpu", precision: "f32" | "int8"}} config `model`: absolute URL of a folder
  */
 export function acquireHost(config) {
-  const key = `${config.device} ${config.model}`;
+  const key = `${config.device} ${config.precision} ${config.model}`;
   let host = hosts.get(key);
   if (!host) hosts.set(key, (host = new WorkerHost(config, () => hosts.delete(key))));
   host.retain();
@@ -112,6 +112,7 @@ class WorkerHost {
         type: "open",
         model: this.#config.model,
         device: this.#degraded ? "cpu" : this.#config.device,
+        precision: this.#config.precision,
         lifeline,
       });
       this.#worker = worker;

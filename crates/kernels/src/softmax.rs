@@ -1,7 +1,9 @@
 //! Softmax over the last axis, and with what attention in windows adds to its scores.
 
-use crate::LANES;
+use std::ops::Range;
+
 use crate::exp::exp;
+use crate::simd::{Simd, Task, run};
 
 /// Replaces each row of `row` values by its softmax.
 ///
@@ -13,9 +15,37 @@ pub fn softmax(values: &mut [f32], row: usize) {
         "{} values in rows of {row}",
         values.len()
     );
-    for row in values.chunks_exact_mut(row) {
-        normalise(row);
-    }
+    run(Rows {
+        values,
+        row,
+        bias: &[],
+        mask: &[],
+        shares: None,
+    });
+}
+
+/// As [`softmax`] of `values + bias + mask` (either may be empty), but for a factor for each row, which
+/// `shares` takes: what the weights are multiplied with is shorter than they.
+pub(crate) fn weights(
+    values: &mut [f32],
+    row: usize,
+    [bias, mask]: [&[f32]; 2],
+    shares: &mut Vec<f32>,
+) {
+    let fits = |added: &[f32]| added.is_empty() || added.len() == values.len();
+    assert!(
+        row > 0 && values.len().is_multiple_of(row) && fits(bias) && fits(mask),
+        "{} values in rows of {row}",
+        values.len()
+    );
+    shares.clear();
+    run(Rows {
+        values,
+        row,
+        bias,
+        mask,
+        shares: Some(shares),
+    });
 }
 
 /// What is added to the scores of attention inside windows: `[windows, heads, area, area]`.
@@ -59,66 +89,103 @@ pub fn attention_softmax(scores: &mut [f32], bias: AttentionBias<'_>) {
             .chunks_exact_mut(square)
             .zip(position.chunks_exact(square))
         {
-            match mask {
+            run(Rows {
+                values: head,
+                row: bias.area,
+                bias: position,
+                mask: mask.unwrap_or(&[]),
+                shares: None,
+            });
+        }
+    }
+}
+
+/// Exponentials of rows, what is added to them before, and what becomes of their sums.
+struct Rows<'a> {
+    values: &'a mut [f32],
+    row: usize,
+    /// As many as the values, or none.
+    bias: &'a [f32],
+    mask: &'a [f32],
+    /// Takes 1 over each row's sum; where there is none, the row is multiplied by it.
+    shares: Option<&'a mut Vec<f32>>,
+}
+
+impl Task for Rows<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(mut self) {
+        let none = [];
+        for (index, row) in self.values.chunks_exact_mut(self.row).enumerate() {
+            let of = |all: &'_ [f32]| -> Range<usize> {
+                match all.len() {
+                    0 => 0..0,
+                    _ => index * self.row..(index + 1) * self.row,
+                }
+            };
+            let bias = self.bias.get(of(self.bias)).unwrap_or(&none);
+            let mask = self.mask.get(of(self.mask)).unwrap_or(&none);
+            // SAFETY: the caller's promise; both have the length of the row or none.
+            let share = unsafe { exponentials::<S>(row, bias, mask) };
+            match &mut self.shares {
+                Some(shares) => shares.push(share),
                 None => {
-                    for (score, position) in head.iter_mut().zip(position) {
-                        *score += position;
+                    for value in row {
+                        *value *= share;
                     }
                 }
-                Some(mask) => {
-                    for ((score, position), mask) in head.iter_mut().zip(position).zip(mask) {
-                        *score += position + mask;
-                    }
-                }
-            }
-            for row in head.chunks_exact_mut(bias.area) {
-                normalise(row);
             }
         }
     }
 }
 
+/// e to the power of each value plus bias plus mask, less the largest of these; gives 1 over their sum.
 #[inline(always)]
-fn normalise(row: &mut [f32]) {
-    let mut highest = [f32::NEG_INFINITY; LANES];
-    let blocks = row.chunks_exact(LANES);
-    let rest = blocks.remainder();
-    for block in blocks {
-        for (highest, value) in highest.iter_mut().zip(block) {
-            *highest = if *value > *highest { *value } else { *highest };
+unsafe fn exponentials<S: Simd>(row: &mut [f32], bias: &[f32], mask: &[f32]) -> f32 {
+    // SAFETY: blocks hold a value for every lane, and no vector has more than 8.
+    unsafe {
+        let whole = row.len() / S::LANES * S::LANES;
+        let mut highest = S::splat(f32::NEG_INFINITY);
+        for at in (0..whole).step_by(S::LANES) {
+            let to = row.as_mut_ptr().add(at);
+            let mut value = S::load(to);
+            if !bias.is_empty() {
+                value = S::add(value, S::load(bias.as_ptr().add(at)));
+            }
+            if !mask.is_empty() {
+                value = S::add(value, S::load(mask.as_ptr().add(at)));
+            }
+            if !(bias.is_empty() && mask.is_empty()) {
+                S::store(value, to);
+            }
+            highest = S::at_least(highest, value);
         }
-    }
-    let most = highest
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max);
-    let mut sums = [0.0; LANES];
-    let mut blocks = row.chunks_exact_mut(LANES);
-    for block in &mut blocks {
-        let mut lanes = [0.0; LANES];
-        for (lane, value) in lanes.iter_mut().zip(&*block) {
-            *lane = *value - most;
+        let mut lanes = [f32::NEG_INFINITY; 8];
+        S::store(highest, lanes.as_mut_ptr());
+        for (at, value) in row.iter_mut().enumerate().skip(whole) {
+            *value += bias.get(at).unwrap_or(&0.0) + mask.get(at).unwrap_or(&0.0);
+            lanes[0] = lanes[0].max(*value);
         }
-        let lanes = exp(lanes);
-        for ((value, sum), lane) in block.iter_mut().zip(&mut sums).zip(lanes) {
-            *value = lane;
-            *sum += lane;
+        let most = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+
+        let lowest = S::splat(most);
+        let mut sums = S::splat(0.0);
+        for at in (0..whole).step_by(S::LANES) {
+            let to = row.as_mut_ptr().add(at);
+            let value = exp::<S>(S::sub(S::load(to), lowest));
+            S::store(value, to);
+            sums = S::add(sums, value);
         }
-    }
-    let rest = blocks.into_remainder();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for (lane, value) in lanes.iter_mut().zip(&*rest) {
-        *lane = *value - most;
-    }
-    let lanes = exp(lanes);
-    for (value, lane) in rest.iter_mut().zip(lanes) {
-        *value = lane;
-    }
-    let sum: f32 = sums.iter().sum::<f32>() + rest.iter().sum::<f32>();
-    let share = 1.0 / sum;
-    for value in row {
-        *value *= share;
+        let rest = &mut row[whole..];
+        let mut lanes = [f32::NEG_INFINITY; 8];
+        lanes[..rest.len()].copy_from_slice(rest);
+        let value = exp::<S>(S::sub(S::load(lanes.as_ptr()), lowest));
+        S::store(value, lanes.as_mut_ptr());
+        rest.copy_from_slice(&lanes[..rest.len()]);
+        let mut sum: f32 = rest.iter().sum();
+        let mut lanes = [0.0; 8];
+        S::store(sums, lanes.as_mut_ptr());
+        sum += lanes.iter().sum::<f32>();
+        1.0 / sum
     }
 }
 

@@ -11,14 +11,14 @@ use crate::network::mlp::Mlp;
 /// Swin block; odd blocks of a stage shift their windows by half a window.
 #[derive(Module, Debug)]
 pub struct SwinBlock {
-    norm1: LayerNorm,
-    attn: WindowAttention,
-    norm2: LayerNorm,
-    mlp: Mlp,
+    pub(in crate::network) norm1: LayerNorm,
+    pub(in crate::network) attn: WindowAttention,
+    pub(in crate::network) norm2: LayerNorm,
+    pub(in crate::network) mlp: Mlp,
     #[module(skip)]
-    window: usize,
+    pub(in crate::network) window: usize,
     #[module(skip)]
-    shift: usize,
+    pub(in crate::network) shift: usize,
 }
 
 impl SwinBlock {

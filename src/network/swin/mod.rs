@@ -41,20 +41,20 @@ impl TokenMap {
 /// The four stages.
 #[derive(Module, Debug)]
 pub struct Swin {
-    patch_embed: PatchEmbed,
-    stages: Vec<SwinStage>,
+    pub(in crate::network) patch_embed: PatchEmbed,
+    pub(in crate::network) stages: Vec<SwinStage>,
 }
 
 /// Swin blocks, then pixel-word attention, then the way to the next stage.
 #[derive(Module, Debug)]
 pub struct SwinStage {
-    blocks: Vec<SwinBlock>,
-    pwam: Pwam,
+    pub(in crate::network) blocks: Vec<SwinBlock>,
+    pub(in crate::network) pwam: Pwam,
     /// Absent in the last stage, whose gated features nobody reads.
-    language_gate: Option<LanguageGate>,
-    downsample: Option<PatchMerging>,
+    pub(in crate::network) language_gate: Option<LanguageGate>,
+    pub(in crate::network) downsample: Option<PatchMerging>,
     /// Normalises what the decoder gets.
-    output_norm: LayerNorm,
+    pub(in crate::network) output_norm: LayerNorm,
 }
 
 impl Swin {

@@ -14,8 +14,8 @@ const PATCH: usize = 4;
 /// Patches of 4 x 4 pixels to tokens.
 #[derive(Module, Debug)]
 pub struct PatchEmbed {
-    proj: Conv2d,
-    norm: LayerNorm,
+    pub(in crate::network) proj: Conv2d,
+    pub(in crate::network) norm: LayerNorm,
 }
 
 impl PatchEmbed {
@@ -51,8 +51,8 @@ impl PatchEmbed {
 /// Each 2 x 2 neighbourhood becomes one token of twice the width.
 #[derive(Module, Debug)]
 pub struct PatchMerging {
-    norm: LayerNorm,
-    reduction: Linear,
+    pub(in crate::network) norm: LayerNorm,
+    pub(in crate::network) reduction: Linear,
 }
 
 impl PatchMerging {

@@ -138,14 +138,14 @@ impl WindowGrid {
 /// Multi-head self-attention within each window.
 #[derive(Module, Debug)]
 pub struct WindowAttention {
-    qkv: Linear,
-    proj: Linear,
+    pub(in crate::network) qkv: Linear,
+    pub(in crate::network) proj: Linear,
     /// One learned offset per head for every possible displacement: `[(2 window - 1)^2, heads]`.
-    relative_position_bias_table: Param<Tensor<2>>,
+    pub(in crate::network) relative_position_bias_table: Param<Tensor<2>>,
     #[module(skip)]
-    heads: usize,
+    pub(in crate::network) heads: usize,
     #[module(skip)]
-    window: usize,
+    pub(in crate::network) window: usize,
 }
 
 impl WindowAttention {
@@ -192,7 +192,7 @@ impl WindowAttention {
     }
 
     /// `[1, heads, window^2, window^2]`.
-    fn relative_position_bias(&self, device: &Device) -> Tensor<4> {
+    pub(in crate::network) fn relative_position_bias(&self, device: &Device) -> Tensor<4> {
         let area = self.window * self.window;
         let index = relative_position_index(self.window);
         let index = Tensor::<1, Int>::from_data(TensorData::new(index, [area * area]), device);

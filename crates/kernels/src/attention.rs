@@ -1,0 +1,390 @@
+//! Attention that reads queries, keys and values where a linear layer wrote them.
+
+use crate::product::{HEIGHT, Matrix, Piece, Write};
+use crate::softmax::weights;
+
+/// Rows of channels among others: row `i` is `values[i * stride + first..][..channels]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Where they lie.
+    pub values: &'a [f32],
+    /// Step from a row to the next.
+    pub stride: usize,
+    /// Where the first row begins.
+    pub first: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Values `from..from + length` of row `index`.
+    fn part(&self, index: usize, from: usize, length: usize) -> &'a [f32] {
+        &self.values[index * self.stride + self.first + from..][..length]
+    }
+}
+
+/// Memory for what is between; kept from call to call.
+#[derive(Clone, Debug, Default)]
+pub struct AttentionScratch {
+    query: Vec<f32>,
+    key: Matrix,
+    value: Matrix,
+    scores: Vec<f32>,
+    context: Vec<f32>,
+    mask: Vec<f32>,
+    shares: Vec<f32>,
+}
+
+impl AttentionScratch {
+    /// Bytes that are kept.
+    pub fn bytes(&self) -> usize {
+        let floats = [&self.query, &self.scores, &self.context, &self.mask];
+        floats.map(|buffer| buffer.capacity()).iter().sum::<usize>() * size_of::<f32>()
+            + self.key.bytes()
+            + self.value.bytes()
+    }
+}
+
+/// How many rows there are of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Queries.
+    pub queries: usize,
+    /// Keys, and values.
+    pub keys: usize,
+}
+
+/// Scaled dot-product attention: `out` becomes `[queries, heads * head_dim]`.
+///
+/// # Panics
+/// Where the sizes do not fit.
+pub fn attention(
+    [query, key, value]: [Rows<'_>; 3],
+    counts: Counts,
+    [heads, head_dim]: [usize; 2],
+    out: &mut [f32],
+    scratch: &mut AttentionScratch,
+) {
+    let channels = heads * head_dim;
+    assert_eq!(out.len(), counts.queries * channels, "queries");
+    let scale = (head_dim as f32).powf(-0.5);
+    for head in 0..heads {
+        let first = head * head_dim;
+        pack_columns(&mut scratch.key, head_dim, key, counts.keys, first);
+        pack_rows(&mut scratch.value, head_dim, value, counts.keys, first);
+        for top in (0..counts.queries).step_by(HEIGHT) {
+            let height = HEIGHT.min(counts.queries - top);
+            scratch.query.clear();
+            for row in top..top + height {
+                let row = query.part(row, first, head_dim);
+                scratch.query.extend(row.iter().map(|value| value * scale));
+            }
+            let scores = grown(&mut scratch.scores, height * counts.keys);
+            let piece = Piece::whole(&scratch.query, head_dim);
+            let key = &scratch.key;
+            key.product(&[piece], height, &[], Write::Set, scores, counts.keys);
+            weights(scores, counts.keys, [&[], &[]], &mut scratch.shares);
+            let piece = Piece::whole(scores, counts.keys);
+            let out = &mut out[top * channels + first..];
+            let value = &scratch.value;
+            value.product(&[piece], height, &[], Write::Set, out, channels);
+            for (row, share) in out.chunks_mut(channels).zip(&scratch.shares) {
+                for value in &mut row[..head_dim] {
+                    *value *= share;
+                }
+            }
+        }
+    }
+}
+
+/// How a map of tokens is cut into windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Rows of the map.
+    pub height: usize,
+    /// Columns of the map.
+    pub width: usize,
+    /// Side of a window; the map is padded to whole ones.
+    pub side: usize,
+    /// How far the padded map is rolled up and left before it is cut.
+    pub shift: usize,
+}
+
+/// Added to the score of two tokens that come from different sides of a rolled map.
+const FAR: f32 = -100.0;
+
+/// Attention inside windows of a map: `out` becomes `[height * width, heads * head_dim]`.
+///
+/// `qkv`: queries, keys and values of a token one after the other, `[height * width, 3 * channels]`;
+/// `padding`: the same of a token that pads the map; `position`: what is added to the scores,
+/// `[heads, side^2, side^2]`.
+///
+/// # Panics
+/// Where the sizes do not fit.
+pub fn window_attention(
+    qkv: &[f32],
+    padding: &[f32],
+    windows: Windows,
+    [heads, head_dim]: [usize; 2],
+    position: &[f32],
+    out: &mut [f32],
+    scratch: &mut AttentionScratch,
+) {
+    let Windows {
+        height,
+        width,
+        side,
+        shift,
+    } = windows;
+    let (channels, area) = (heads * head_dim, side * side);
+    assert!(
+        qkv.len() == height * width * 3 * channels
+            && padding.len() == 3 * channels
+            && out.len() == height * width * channels
+            && position.len() == heads * area * area
+            && shift < side,
+        "windows do not fit"
+    );
+    let scale = (head_dim as f32).powf(-0.5);
+    let (padded_height, padded_width) =
+        (height.next_multiple_of(side), width.next_multiple_of(side));
+    let region = |position: usize, length: usize| {
+        usize::from(position >= length - side) + usize::from(position >= length - shift)
+    };
+    // Of each token of a window: where it lies in the map, if it does, and its side of the map.
+    let mut tokens: Vec<(Option<usize>, usize)> = Vec::with_capacity(area);
+    for top in (0..padded_height).step_by(side) {
+        for left in (0..padded_width).step_by(side) {
+            tokens.clear();
+            for token in 0..area {
+                let (y, x) = (top + token / side, left + token % side);
+                let (row, column) = ((y + shift) % padded_height, (x + shift) % padded_width);
+                let inside = row < height && column < width;
+                let side = match shift {
+                    0 => 0,
+                    _ => 3 * region(y, padded_height) + region(x, padded_width),
+                };
+                tokens.push((inside.then_some(row * width + column), side));
+            }
+            let mixed = tokens.iter().any(|(_, side)| *side != tokens[0].1);
+            scratch.mask.clear();
+            if mixed {
+                for (_, from) in &tokens {
+                    let far = tokens
+                        .iter()
+                        .map(|(_, to)| if from == to { 0.0 } else { FAR });
+                    scratch.mask.extend(far);
+                }
+            }
+            let mask = &scratch.mask[..];
+            for head in 0..heads {
+                let part = |which: usize| {
+                    let first = which * channels + head * head_dim;
+                    tokens.iter().map(move |(place, _)| match place {
+                        Some(row) => &qkv[row * 3 * channels + first..][..head_dim],
+                        None => &padding[first..][..head_dim],
+                    })
+                };
+                scratch.query.clear();
+                for row in part(0) {
+                    scratch.query.extend(row.iter().map(|value| value * scale));
+                }
+                scratch.key.pack_columns(head_dim, part(1));
+                scratch.value.pack_rows(head_dim, part(2));
+                let scores = grown(&mut scratch.scores, area * area);
+                let piece = Piece::whole(&scratch.query, head_dim);
+                let key = &scratch.key;
+                key.product(&[piece], area, &[], Write::Set, scores, area);
+                let position = &position[head * area * area..][..area * area];
+                weights(scores, area, [position, mask], &mut scratch.shares);
+                let context = grown(&mut scratch.context, area * head_dim);
+                let piece = Piece::whole(scores, area);
+                let value = &scratch.value;
+                value.product(&[piece], area, &[], Write::Set, context, head_dim);
+                let rows = context.chunks_exact(head_dim).zip(&scratch.shares);
+                for ((place, _), (context, share)) in tokens.iter().zip(rows) {
+                    if let Some(row) = place {
+                        let out = &mut out[row * channels + head * head_dim..][..head_dim];
+                        for (out, value) in out.iter_mut().zip(context) {
+                            *out = value * share;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn pack_columns(to: &mut Matrix, head_dim: usize, rows: Rows<'_>, count: usize, first: usize) {
+    to.pack_columns(
+        head_dim,
+        (0..count).map(|row| rows.part(row, first, head_dim)),
+    );
+}
+
+fn pack_rows(to: &mut Matrix, head_dim: usize, rows: Rows<'_>, count: usize, first: usize) {
+    to.pack_rows(
+        head_dim,
+        (0..count).map(|row| rows.part(row, first, head_dim)),
+    );
+}
+
+/// The first `size` values of a buffer that is made large enough.
+fn grown(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
+    if buffer.len() < size {
+        buffer.resize(size, 0.0);
+    }
+    &mut buffer[..size]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, numbers};
+
+    /// Attention of one query over some keys in f64, with something added to each score.
+    fn exact(query: &[f32], keys: &[&[f32]], values: &[&[f32]], added: &[f64]) -> Vec<f64> {
+        let scale = (query.len() as f64).powf(-0.5);
+        let scores: Vec<f64> = keys
+            .iter()
+            .zip(added)
+            .map(|(key, added)| {
+                let terms = query.iter().zip(*key);
+                added
+                    + scale
+                        * terms
+                            .map(|(q, k)| f64::from(*q) * f64::from(*k))
+                            .sum::<f64>()
+            })
+            .collect();
+        let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        (0..values[0].len())
+            .map(|index| {
+                let terms = weights.iter().zip(values);
+                terms
+                    .map(|(weight, value)| weight * f64::from(value[index]))
+                    .sum::<f64>()
+                    / total
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_head_attends_to_all_keys() {
+        let (heads, head_dim) = (3, 8);
+        let channels = heads * head_dim;
+        for (queries, keys) in [(1, 5), (70, 70), (4, 131)] {
+            // Queries, keys and values in one buffer, as one layer writes them.
+            let stride = 3 * channels + 1;
+            let buffer = numbers(queries.max(keys) * stride, 1);
+            let rows = |which: usize| Rows {
+                values: &buffer,
+                stride,
+                first: which * channels,
+            };
+            let mut out = vec![f32::NAN; queries * channels];
+            attention(
+                [rows(0), rows(1), rows(2)],
+                Counts { queries, keys },
+                [heads, head_dim],
+                &mut out,
+                &mut AttentionScratch::default(),
+            );
+            for query in 0..queries {
+                for head in 0..heads {
+                    let first = head * head_dim;
+                    let all = |which: usize| -> Vec<&[f32]> {
+                        (0..keys)
+                            .map(|key| rows(which).part(key, first, head_dim))
+                            .collect()
+                    };
+                    let expected = exact(
+                        rows(0).part(query, first, head_dim),
+                        &all(1),
+                        &all(2),
+                        &vec![0.0; keys],
+                    );
+                    assert_close(
+                        &out[query * channels + first..][..head_dim],
+                        &expected,
+                        1e-5,
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_are_cut_from_the_rolled_and_padded_map() {
+        let (heads, head_dim) = (2, 4);
+        let channels = heads * head_dim;
+        let cases = [
+            (4, 4, 2, 0),
+            (8, 8, 4, 2),
+            (5, 7, 4, 2),
+            (5, 7, 4, 0),
+            (3, 3, 3, 1),
+        ];
+        for (height, width, side, shift) in cases {
+            let area = side * side;
+            let qkv = numbers(height * width * 3 * channels, 1);
+            let padding = numbers(3 * channels, 2);
+            let position = numbers(heads * area * area, 3);
+            let mut out = vec![f32::NAN; height * width * channels];
+            let windows = Windows {
+                height,
+                width,
+                side,
+                shift,
+            };
+            window_attention(
+                &qkv,
+                &padding,
+                windows,
+                [heads, head_dim],
+                &position,
+                &mut out,
+                &mut AttentionScratch::default(),
+            );
+            let padded = [height, width].map(|length| length.next_multiple_of(side));
+            let token = |row: usize, column: usize| {
+                if row < height && column < width {
+                    &qkv[(row * width + column) * 3 * channels..][..3 * channels]
+                } else {
+                    &padding[..]
+                }
+            };
+            // Where a place of the padded map comes to lie, and whether it went around the edge.
+            let rolled =
+                |place: usize, length: usize| ((place + length - shift) % length, place < shift);
+            for (row, column) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                let (y, x) = (rolled(row, padded[0]), rolled(column, padded[1]));
+                for head in 0..heads {
+                    let part = |row: usize, column: usize, which: usize| {
+                        &token(row, column)[which * channels + head * head_dim..][..head_dim]
+                    };
+                    let (mut keys, mut values, mut added) = (vec![], vec![], vec![]);
+                    for (to_row, to_column) in
+                        (0..padded[0]).flat_map(|y| (0..padded[1]).map(move |x| (y, x)))
+                    {
+                        let (to_y, to_x) =
+                            (rolled(to_row, padded[0]), rolled(to_column, padded[1]));
+                        if (to_y.0 / side, to_x.0 / side) != (y.0 / side, x.0 / side) {
+                            continue;
+                        }
+                        let from = y.0 % side * side + x.0 % side;
+                        let to = to_y.0 % side * side + to_x.0 % side;
+                        let far = (to_y.1, to_x.1) != (y.1, x.1);
+                        let bias = position[(head * area + from) * area + to];
+                        keys.push(part(to_row, to_column, 1));
+                        values.push(part(to_row, to_column, 2));
+                        added.push(f64::from(bias) + if far { f64::from(FAR) } else { 0.0 });
+                    }
+                    let expected = exact(part(row, column, 0), &keys, &values, &added);
+                    let place = (row * width + column) * channels + head * head_dim;
+                    assert_close(&out[place..][..head_dim], &expected, 1e-5);
+                }
+            }
+        }
+    }
+}

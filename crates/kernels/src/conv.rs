@@ -1,0 +1,251 @@
+//! Convolutions of 3 x 3 pixels, channels last, without copies of the neighbourhoods: the three pixels of
+//! a row lie one after the other already.
+
+use crate::linear::{Precision, Weights, relu};
+use crate::map::Map;
+use crate::product::{Piece, Write};
+use crate::product8::{Range, extremes, quantise};
+use crate::simd::Code;
+
+/// A convolution of one or several maps of a size, as if their channels were concatenated, with a factor
+/// and a term for every output (a folded batch normalisation), then ReLU.
+#[derive(Clone, Debug)]
+pub struct Conv3x3 {
+    /// In f32 one for all maps; in integers one for each map, because each has its own range.
+    weights: Vec<Weights>,
+    /// Channels of each map.
+    channels: Vec<usize>,
+    outputs: usize,
+    shift: Vec<f32>,
+}
+
+/// Memory for quantised maps; kept from call to call.
+#[derive(Clone, Debug, Default)]
+pub struct ConvScratch {
+    codes: Vec<Vec<Code>>,
+}
+
+impl ConvScratch {
+    /// Bytes that are kept.
+    pub fn bytes(&self) -> usize {
+        self.codes
+            .iter()
+            .map(|codes| codes.capacity() * size_of::<Code>())
+            .sum()
+    }
+}
+
+impl Conv3x3 {
+    /// `weights`: `[outputs, all channels, 3, 3]`; `channels`: of each map; `factor`, `shift`: for every
+    /// output.
+    ///
+    /// # Panics
+    /// Where the lengths do not fit.
+    pub fn new(
+        weights: &[f32],
+        channels: &[usize],
+        factor: &[f32],
+        shift: &[f32],
+        precision: Precision,
+    ) -> Self {
+        let (all, outputs) = (channels.iter().sum::<usize>(), factor.len());
+        assert!(
+            weights.len() == outputs * all * 9 && shift.len() == outputs,
+            "{} weights for {all} channels to {outputs}",
+            weights.len()
+        );
+        let value = |output: usize, channel: usize, y: usize, x: usize| {
+            weights[((output * all + channel) * 3 + y) * 3 + x] * factor[output]
+        };
+        let integers = precision == Precision::Int8
+            && channels.iter().all(|channels| channels.is_multiple_of(4));
+        let weights = if integers {
+            let mut before = 0;
+            channels
+                .iter()
+                .map(|channels| {
+                    let first = before;
+                    before += channels;
+                    Weights::pack(precision, 9 * channels, outputs, |input, output| {
+                        let (pixel, channel) = (input / channels, input % channels);
+                        value(output, first + channel, pixel / 3, pixel % 3)
+                    })
+                })
+                .collect()
+        } else {
+            // A row of each map, then the next row of each.
+            let places: Vec<[usize; 3]> = (0..3)
+                .flat_map(|y| {
+                    let mut before = 0;
+                    channels.iter().flat_map(move |channels| {
+                        let first = before;
+                        before += channels;
+                        (0..3 * channels)
+                            .map(move |input| [first + input % channels, y, input / channels])
+                    })
+                })
+                .collect();
+            vec![Weights::pack(
+                Precision::F32,
+                9 * all,
+                outputs,
+                |input, output| {
+                    let [channel, y, x] = places[input];
+                    value(output, channel, y, x)
+                },
+            )]
+        };
+        Self {
+            weights,
+            channels: channels.to_vec(),
+            outputs,
+            shift: shift.to_vec(),
+        }
+    }
+
+    /// Bytes that the weights take.
+    pub fn bytes(&self) -> usize {
+        self.weights.iter().map(Weights::bytes).sum::<usize>() + size_of_val(&self.shift[..])
+    }
+
+    /// `out` becomes the convolution of `maps`, with zeros around them, and ReLU of it.
+    ///
+    /// # Panics
+    /// Where the maps have other channels or different sizes.
+    pub fn forward(&self, maps: &[&Map], out: &mut Map, scratch: &mut ConvScratch) {
+        let (height, width) = (maps[0].height, maps[0].width);
+        assert!(
+            maps.iter()
+                .map(|map| map.channels)
+                .eq(self.channels.iter().copied())
+                && maps
+                    .iter()
+                    .all(|map| (map.height, map.width) == (height, width)),
+            "maps do not fit"
+        );
+        out.shape(height, width, self.outputs);
+        let ranges: Vec<Range> = match self.weights[..] {
+            [Weights::Float(_)] => Vec::new(),
+            _ => {
+                scratch
+                    .codes
+                    .resize_with(maps.len().max(scratch.codes.len()), Vec::new);
+                let buffers = scratch.codes.iter_mut();
+                maps.iter()
+                    .zip(buffers)
+                    .map(|(map, codes)| quantised(map, codes))
+                    .collect()
+            }
+        };
+        for y in 0..height {
+            let row = out.row_mut(y);
+            for (index, weights) in self.weights.iter().enumerate() {
+                match weights {
+                    Weights::Float(matrix) => {
+                        let pieces: Vec<Piece<'_, f32>> = (0..3)
+                            .flat_map(|line| {
+                                maps.iter()
+                                    .map(move |map| neighbours(map, map.values(), y + line))
+                            })
+                            .collect();
+                        matrix.product(&pieces, width, &self.shift, Write::Set, row, self.outputs);
+                    }
+                    Weights::Integer(matrix) => {
+                        let codes = &scratch.codes[index];
+                        let pieces = [0, 1, 2].map(|line| neighbours(maps[index], codes, y + line));
+                        let (bias, write) = match index {
+                            0 => (&self.shift[..], Write::Set),
+                            _ => (&[][..], Write::Add),
+                        };
+                        let left = (&pieces[..], &ranges[index..=index]);
+                        matrix.product(left, width, bias, write, row, self.outputs);
+                    }
+                }
+            }
+            relu(row);
+        }
+    }
+}
+
+/// Three pixels of row `y` (of those with the border) for every column.
+fn neighbours<'a, T>(map: &Map, values: &'a [T], y: usize) -> Piece<'a, T> {
+    Piece {
+        values: &values[y * map.stride()..],
+        stride: map.channels,
+        length: 3 * map.channels,
+    }
+}
+
+/// A map and its border as codes, all of one range, in which 0 has a code of its own.
+fn quantised(map: &Map, codes: &mut Vec<Code>) -> Range {
+    let values = map.values();
+    // The border is among the values: 0 lies between the extremes.
+    let (low, high) = extremes(values);
+    // One less than there are, because 0 is moved to a code, and all others with it.
+    let scale = (high - low) / 126.0;
+    let low = if scale > 0.0 {
+        (low / scale).floor() * scale
+    } else {
+        low
+    };
+    codes.resize(values.len(), 0);
+    quantise(values, low, scale, codes);
+    Range { low, scale }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::tests::filled;
+    use crate::testing::{assert_close, numbers};
+
+    #[test]
+    fn neighbours_of_all_maps_count_and_nothing_beyond_the_edge() {
+        let (height, width, outputs) = (5, 6, 10);
+        for channels in [vec![4], vec![8, 4], vec![3, 2]] {
+            let all: usize = channels.iter().sum();
+            let weights = numbers(outputs * all * 9, 1);
+            let (factor, shift) = (numbers(outputs, 2), numbers(outputs, 3));
+            let maps: Vec<Map> = (10..)
+                .zip(&channels)
+                .map(|(seed, channels)| filled(height, width, *channels, seed))
+                .collect();
+            let value = |y: usize, x: usize, channel: usize| {
+                let mut channel = channel;
+                for map in &maps {
+                    if channel < map.channels {
+                        let inside = (1..=height).contains(&y) && (1..=width).contains(&x);
+                        return match inside {
+                            true => f64::from(map.row(y - 1)[(x - 1) * map.channels + channel]),
+                            false => 0.0,
+                        };
+                    }
+                    channel -= map.channels;
+                }
+                panic!("no such channel");
+            };
+            let mut expected = Vec::new();
+            for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                for output in 0..outputs {
+                    let mut sum = 0.0;
+                    for channel in 0..all {
+                        for (dy, dx) in (0..3).flat_map(|dy| (0..3).map(move |dx| (dy, dx))) {
+                            let weight = weights[((output * all + channel) * 3 + dy) * 3 + dx];
+                            sum += f64::from(weight) * value(y + dy, x + dx, channel);
+                        }
+                    }
+                    let sum = sum * f64::from(factor[output]) + f64::from(shift[output]);
+                    expected.push(sum.max(0.0));
+                }
+            }
+            let maps: Vec<&Map> = maps.iter().collect();
+            for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::Int8, 0.03)] {
+                let conv = Conv3x3::new(&weights, &channels, &factor, &shift, precision);
+                let mut out = filled(height + 1, width, outputs, 4);
+                conv.forward(&maps, &mut out, &mut ConvScratch::default());
+                let rows: Vec<f32> = (0..height).flat_map(|y| out.row(y).to_vec()).collect();
+                assert_close(&rows, &expected, tolerance);
+            }
+        }
+    }
+}

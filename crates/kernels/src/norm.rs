@@ -1,0 +1,196 @@
+//! Layer and instance normalisation of rows of channels.
+
+use crate::LANES;
+
+/// Layer normalisation with its parameters.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// A factor for every channel.
+    pub gamma: Vec<f32>,
+    /// What is added to every channel.
+    pub beta: Vec<f32>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl LayerNorm {
+    /// `out` becomes `rows`, each normalised over its channels.
+    ///
+    /// # Panics
+    /// Where the lengths do not fit.
+    pub fn forward(&self, rows: &[f32], out: &mut [f32]) {
+        assert_eq!(rows.len(), out.len(), "rows");
+        assert_eq!(self.gamma.len(), self.beta.len(), "channels");
+        let channels = self.gamma.len();
+        for (row, out) in rows
+            .chunks_exact(channels)
+            .zip(out.chunks_exact_mut(channels))
+        {
+            let mean = sum(row, |value| value) / channels as f32;
+            let variance = sum(row, |value| (value - mean) * (value - mean)) / channels as f32;
+            let scale = 1.0 / (variance + self.epsilon).sqrt();
+            let affine = self.gamma.iter().zip(&self.beta);
+            for ((out, value), (gamma, beta)) in out.iter_mut().zip(row).zip(affine) {
+                *out = (value - mean) * scale * gamma + beta;
+            }
+        }
+    }
+}
+
+/// The sum of a function of the values, in lanes.
+#[inline(always)]
+fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let blocks = values.chunks_exact(LANES);
+    let rest = blocks.remainder();
+    for block in blocks {
+        for (lane, value) in lanes.iter_mut().zip(block) {
+            *lane += of(*value);
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().map(|value| of(*value)).sum::<f32>()
+}
+
+/// Brings every channel of the rows to zero mean and unit variance over all rows, in place.
+///
+/// # Panics
+/// Where `values` is not whole rows of `channels`.
+pub fn instance_norm(values: &mut [f32], channels: usize) {
+    /// PyTorch's.
+    const EPSILON: f32 = 1e-5;
+    let mean = mean(values, channels);
+    let variance = mean_over_rows(values, channels, |value, channel| {
+        let off = value - mean[channel];
+        off * off
+    });
+    let scale: Vec<f32> = variance
+        .into_iter()
+        .map(|variance| 1.0 / (variance + EPSILON).sqrt())
+        .collect();
+    for row in values.chunks_exact_mut(channels) {
+        for ((value, mean), scale) in row.iter_mut().zip(&mean).zip(&scale) {
+            *value = (*value - mean) * scale;
+        }
+    }
+}
+
+/// Takes the mean over all rows away from every channel, in place.
+///
+/// # Panics
+/// Where `values` is not whole rows of `channels`.
+pub fn centre(values: &mut [f32], channels: usize) {
+    let mean = mean(values, channels);
+    for row in values.chunks_exact_mut(channels) {
+        for (value, mean) in row.iter_mut().zip(&mean) {
+            *value -= mean;
+        }
+    }
+}
+
+/// The mean of every channel over all rows.
+///
+/// # Panics
+/// Where `values` is not whole rows of `channels`.
+pub fn mean(values: &[f32], channels: usize) -> Vec<f32> {
+    mean_over_rows(values, channels, |value, _| value)
+}
+
+/// Rows are summed up a part at a time, so that sums of many rows keep their digits.
+#[inline(always)]
+fn mean_over_rows(values: &[f32], channels: usize, of: impl Fn(f32, usize) -> f32) -> Vec<f32> {
+    const PART: usize = 128;
+    assert!(
+        channels > 0 && values.len().is_multiple_of(channels),
+        "{} values in rows of {channels}",
+        values.len()
+    );
+    let mut total = vec![0.0f64; channels];
+    let mut part = vec![0.0f32; channels];
+    for rows in values.chunks(PART * channels) {
+        part.fill(0.0);
+        for row in rows.chunks_exact(channels) {
+            for (channel, (sum, value)) in part.iter_mut().zip(row).enumerate() {
+                *sum += of(*value, channel);
+            }
+        }
+        for (total, sum) in total.iter_mut().zip(&part) {
+            *total += f64::from(*sum);
+        }
+    }
+    let count = (values.len() / channels).max(1) as f64;
+    total
+        .into_iter()
+        .map(|total| (total / count) as f32)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, numbers};
+
+    fn exact(values: impl Iterator<Item = f32> + Clone, epsilon: f64) -> Vec<f64> {
+        let values = values.map(f64::from);
+        let count = values.clone().count() as f64;
+        let mean = values.clone().sum::<f64>() / count;
+        let variance = values
+            .clone()
+            .map(|value| (value - mean).powi(2))
+            .sum::<f64>()
+            / count;
+        values
+            .map(|value| (value - mean) / (variance + epsilon).sqrt())
+            .collect()
+    }
+
+    #[test]
+    fn layer_norm_is_the_definition() {
+        for channels in [1, 7, 8, 48, 193] {
+            let rows: Vec<f32> = numbers(3 * channels, 1).iter().map(|x| x + 5.0).collect();
+            let norm = LayerNorm {
+                gamma: numbers(channels, 2),
+                beta: numbers(channels, 3),
+                epsilon: 1e-5,
+            };
+            let mut out = vec![0.0; rows.len()];
+            norm.forward(&rows, &mut out);
+            for (row, out) in rows.chunks(channels).zip(out.chunks(channels)) {
+                let expected: Vec<f64> = exact(row.iter().copied(), 1e-5)
+                    .into_iter()
+                    .zip(norm.gamma.iter().zip(&norm.beta))
+                    .map(|(x, (gamma, beta))| x * f64::from(*gamma) + f64::from(*beta))
+                    .collect();
+                assert_close(out, &expected, 2e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn channels_are_normalised_over_rows() {
+        let (rows, channels) = (1000, 9);
+        let given: Vec<f32> = numbers(rows * channels, 4)
+            .iter()
+            .map(|x| x + 3.0)
+            .collect();
+        let mut values = given.clone();
+        instance_norm(&mut values, channels);
+        let mut centred = given.clone();
+        centre(&mut centred, channels);
+        for channel in 0..channels {
+            let column = |of: &[f32]| -> Vec<f32> {
+                of.iter().skip(channel).step_by(channels).copied().collect()
+            };
+            assert_close(
+                &column(&values),
+                &exact(column(&given).into_iter(), 1e-5),
+                1e-5,
+            );
+            let mean = column(&given).iter().map(|x| f64::from(*x)).sum::<f64>() / rows as f64;
+            let expected: Vec<f64> = column(&given)
+                .iter()
+                .map(|x| f64::from(*x) - mean)
+                .collect();
+            assert_close(&column(&centred), &expected, 1e-5);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Products with matrices that were packed before.
+//!
+//! The right side lies in panels of two vectors' width, so that the innermost loop walks through memory
+//! in order; the left side is read where it lies, one value of each row of a tile at a time. The sums of
+//! a tile stay in registers for a block of the inner dimension.
+
+use crate::simd::{Simd, Task, lanes, run};
+
+/// Rows of a tile.
+pub(crate) const ROWS: usize = 4;
+/// Inner dimension of a block: a panel of it takes 8 KB and stays in the first-level cache.
+const DEPTH: usize = 256;
+/// Rows that go through all panels of a block before the next rows do.
+pub(crate) const HEIGHT: usize = 64;
+
+/// Part of the rows of a left side: row `i` is `values[i * stride..][..length]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a, T> {
+    /// Where the rows lie; they may overlap.
+    pub values: &'a [T],
+    /// Step from a row to the next.
+    pub stride: usize,
+    /// Values of a row.
+    pub length: usize,
+}
+
+impl<'a, T> Piece<'a, T> {
+    /// Whole rows that lie one after the other.
+    pub fn whole(values: &'a [T], length: usize) -> Self {
+        Self {
+            values,
+            stride: length,
+            length,
+        }
+    }
+}
+
+/// What a product does to where it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// What was there is not looked at.
+    Set,
+    /// The product is added to what is there.
+    Add,
+}
+
+/// A packed right side, `inputs x outputs`.
+#[derive(Clone, Debug, Default)]
+pub struct Matrix {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    panels: Vec<f32>,
+}
+
+/// Columns of a panel.
+pub(crate) fn panel_width() -> usize {
+    2 * lanes()
+}
+
+impl Matrix {
+    /// `value(input, output)` for all of them.
+    pub fn pack(inputs: usize, outputs: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let mut matrix = Self::default();
+        matrix.shape(inputs, outputs);
+        let width = panel_width();
+        for (panel, rows) in matrix
+            .panels
+            .chunks_exact_mut((width * inputs).max(1))
+            .enumerate()
+        {
+            for (input, row) in rows.chunks_exact_mut(width).enumerate() {
+                for (column, to) in row.iter_mut().enumerate() {
+                    let output = panel * width + column;
+                    *to = if output < outputs {
+                        value(input, output)
+                    } else {
+                        0.0
+                    };
+                }
+            }
+        }
+        matrix
+    }
+
+    /// Takes on a shape, keeping its memory; all zeros where it grows.
+    fn shape(&mut self, inputs: usize, outputs: usize) {
+        (self.inputs, self.outputs) = (inputs, outputs);
+        let size = outputs.next_multiple_of(panel_width()) * inputs;
+        self.panels.resize(size, 0.0);
+    }
+
+    /// Packs rows that lie `stride` apart: input `i` is `values[i * stride..][..outputs]`.
+    pub(crate) fn pack_rows<'a>(
+        &mut self,
+        outputs: usize,
+        rows: impl ExactSizeIterator<Item = &'a [f32]>,
+    ) {
+        let inputs = rows.len();
+        self.shape(inputs, outputs);
+        let width = panel_width();
+        for (input, row) in rows.enumerate() {
+            for (panel, values) in row[..outputs].chunks(width).enumerate() {
+                let to = &mut self.panels[(panel * inputs + input) * width..][..width];
+                if let Ok(values) = <&[f32; 8]>::try_from(values)
+                    && let Ok(to) = <&mut [f32; 8]>::try_from(&mut *to)
+                {
+                    *to = *values;
+                } else {
+                    to[..values.len()].copy_from_slice(values);
+                    to[values.len()..].fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// Packs the transposed of rows: output `o` is the `o`-th of `rows`, each of `inputs` values.
+    pub(crate) fn pack_columns<'a>(
+        &mut self,
+        inputs: usize,
+        rows: impl ExactSizeIterator<Item = &'a [f32]>,
+    ) {
+        let outputs = rows.len();
+        self.shape(inputs, outputs);
+        let width = panel_width();
+        let missing = outputs.next_multiple_of(width) - outputs;
+        for (output, row) in rows.enumerate() {
+            let first = output / width * width * inputs + output % width;
+            let places = self.panels[first..].iter_mut().step_by(width);
+            for (to, value) in places.zip(&row[..inputs]) {
+                *to = *value;
+            }
+        }
+        if missing > 0 {
+            let last = self.panels.len() - width * inputs;
+            for row in self.panels[last..].chunks_exact_mut(width) {
+                row[width - missing..].fill(0.0);
+            }
+        }
+    }
+
+    /// `out` becomes, or gains, `rows` rows of the product, `stride` apart, and `bias` (empty for none).
+    ///
+    /// `pieces` give the left side: their lengths sum up to the inputs.
+    ///
+    /// # Panics
+    /// Where the sizes do not fit.
+    pub fn product(
+        &self,
+        pieces: &[Piece<'_, f32>],
+        rows: usize,
+        bias: &[f32],
+        write: Write,
+        out: &mut [f32],
+        stride: usize,
+    ) {
+        check(pieces, rows, [self.inputs, self.outputs], bias, out, stride);
+        run(Product {
+            matrix: self,
+            pieces,
+            rows,
+            bias,
+            write,
+            out,
+            stride,
+        });
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.panels[..])
+    }
+}
+
+/// What the pointers below rely on.
+pub(crate) fn check<T>(
+    pieces: &[Piece<'_, T>],
+    rows: usize,
+    [inputs, outputs]: [usize; 2],
+    bias: &[f32],
+    out: &[f32],
+    stride: usize,
+) {
+    assert!(
+        pieces.iter().map(|piece| piece.length).sum::<usize>() == inputs
+            && (bias.is_empty() || bias.len() == outputs),
+        "pieces or a bias of {} values for {inputs} inputs and {outputs} outputs",
+        bias.len()
+    );
+    let fits = |length: usize, stride: usize, size: usize| {
+        rows == 0
+            || (rows - 1)
+                .checked_mul(stride)
+                .and_then(|last| last.checked_add(length))
+                .is_some_and(|end| end <= size)
+    };
+    assert!(
+        stride >= outputs
+            && fits(outputs, stride, out.len())
+            && pieces
+                .iter()
+                .all(|piece| fits(piece.length, piece.stride, piece.values.len())),
+        "{rows} rows do not fit"
+    );
+}
+
+struct Product<'a> {
+    matrix: &'a Matrix,
+    pieces: &'a [Piece<'a, f32>],
+    rows: usize,
+    bias: &'a [f32],
+    write: Write,
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+/// Where a tile is written, and what it starts from.
+struct Place<F> {
+    first: *mut f32,
+    stride: usize,
+    rows: usize,
+    /// Columns that exist; the others of the panel are not touched.
+    columns: usize,
+    add: bool,
+    bias: [F; 2],
+}
+
+impl Task for Product<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let width = 2 * S::LANES;
+        let Matrix {
+            inputs,
+            outputs,
+            ref panels,
+        } = *self.matrix;
+        let mut padded = [0.0; 16];
+        for top in (0..self.rows).step_by(HEIGHT) {
+            let height = HEIGHT.min(self.rows - top);
+            let mut offset = 0;
+            for piece in self.pieces {
+                for depth in (0..piece.length).step_by(DEPTH) {
+                    let length = DEPTH.min(piece.length - depth);
+                    for first in (0..outputs).step_by(width) {
+                        let columns = width.min(outputs - first);
+                        padded.fill(0.0);
+                        if offset == 0 && !self.bias.is_empty() {
+                            padded[..columns].copy_from_slice(&self.bias[first..][..columns]);
+                        }
+                        // SAFETY: `check` has been through; panels hold `width` values for every input.
+                        unsafe {
+                            let bias = [
+                                S::load(&raw const padded[0]),
+                                S::load(&raw const padded[S::LANES]),
+                            ];
+                            let panel = panels.as_ptr().add(first * inputs + offset * width);
+                            for tile in (0..height).step_by(ROWS) {
+                                let rows = ROWS.min(height - tile);
+                                let row = top + tile;
+                                let left = piece.values.as_ptr().add(row * piece.stride + depth);
+                                let place = Place::<S::Floats> {
+                                    first: self.out.as_mut_ptr().add(row * self.stride + first),
+                                    stride: self.stride,
+                                    rows,
+                                    columns,
+                                    add: offset > 0 || self.write == Write::Add,
+                                    bias,
+                                };
+                                // Rows that are missing at the end are those of the last one.
+                                let left: [*const f32; ROWS] = std::array::from_fn(|index| {
+                                    left.add(index.min(rows - 1) * piece.stride)
+                                });
+                                let sums = tile_of::<S>(left, panel, length, place.bias);
+                                write_tile::<S>(&place, &sums);
+                            }
+                        }
+                    }
+                    offset += length;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn tile_of<S: Simd>(
+    left: [*const f32; ROWS],
+    panel: *const f32,
+    length: usize,
+    start: [S::Floats; 2],
+) -> [[S::Floats; 2]; ROWS] {
+    const UNROLLED: usize = 4;
+    let mut sums = [start; ROWS];
+    let mut left = left;
+    let mut panel = panel;
+    // SAFETY: `length` values of each row, and a panel of as many rows.
+    unsafe {
+        for _ in 0..length / UNROLLED {
+            for step in 0..UNROLLED {
+                let right = [
+                    S::load(panel.add(step * 2 * S::LANES)),
+                    S::load(panel.add((step * 2 + 1) * S::LANES)),
+                ];
+                for (sums, left) in sums.iter_mut().zip(&left) {
+                    let value = S::load_splat(left.add(step));
+                    sums[0] = S::mul_add(value, right[0], sums[0]);
+                    sums[1] = S::mul_add(value, right[1], sums[1]);
+                }
+            }
+            panel = panel.add(UNROLLED * 2 * S::LANES);
+            for left in &mut left {
+                *left = left.add(UNROLLED);
+            }
+        }
+        for step in 0..length % UNROLLED {
+            let right = [
+                S::load(panel.add(step * 2 * S::LANES)),
+                S::load(panel.add((step * 2 + 1) * S::LANES)),
+            ];
+            for (sums, left) in sums.iter_mut().zip(&left) {
+                let value = S::load_splat(left.add(step));
+                sums[0] = S::mul_add(value, right[0], sums[0]);
+                sums[1] = S::mul_add(value, right[1], sums[1]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+unsafe fn write_tile<S: Simd>(place: &Place<S::Floats>, sums: &[[S::Floats; 2]; ROWS]) {
+    for (row, sums) in sums.iter().enumerate().take(place.rows) {
+        // SAFETY: inside `out`, of which `columns` values of each row may be touched.
+        unsafe {
+            let to = place.first.add(row * place.stride);
+            write_row::<S>(to, *sums, place.columns, place.add);
+        }
+    }
+}
+
+/// Writes `columns` values of two vectors.
+#[inline(always)]
+pub(crate) unsafe fn write_row<S: Simd>(
+    to: *mut f32,
+    sums: [S::Floats; 2],
+    columns: usize,
+    add: bool,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        if columns == 2 * S::LANES {
+            for (half, sum) in sums.into_iter().enumerate() {
+                let to = to.add(half * S::LANES);
+                let sum = if add { S::add(S::load(to), sum) } else { sum };
+                S::store(sum, to);
+            }
+        } else {
+            let mut values = [0.0f32; 16];
+            S::store(sums[0], &raw mut values[0]);
+            S::store(sums[1], &raw mut values[S::LANES]);
+            for (column, value) in values.iter().enumerate().take(columns) {
+                let to = to.add(column);
+                *to = if add { *to + value } else { *value };
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Products of 8-bit weights with 7-bit activations.
+//!
+//! Weights are signed bytes with a scale for every output, as they are stored; activations are quantised
+//! where they are needed, every row by its own smallest and largest value: `x ≈ low + scale code` with
+//! codes from 0 to 127. The sum over the inputs is then
+//! `scale_row scale_output Σ code weight + low scale_output Σ weight`, whose last sum is known before.
+//! Seven bits are what the instruction `i32x4.relaxed_dot_i8x16_i7x16_add` gives the same result for on
+//! every processor. Sums are 32-bit integers, and the same wherever they are computed.
+
+use crate::product::{Piece, ROWS, Write, check, panel_width, write_row};
+use crate::simd::{Code, GROUP, Simd, Task, Weight, run};
+
+/// Largest code of an activation.
+const HIGHEST: f32 = 127.0;
+
+/// A packed right side of 8-bit weights, `inputs x outputs`.
+#[derive(Clone, Debug)]
+pub struct Matrix8 {
+    inputs: usize,
+    outputs: usize,
+    panels: Vec<Weight>,
+    /// For every output, zeros beyond the last: its scale, and its weights' sum times the scale.
+    scales: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+/// Quantised rows.
+#[derive(Clone, Debug, Default)]
+pub struct Codes {
+    pub(crate) values: Vec<Code>,
+    /// For every row.
+    pub(crate) ranges: Vec<Range>,
+}
+
+/// What codes of a row stand for: `low + scale code`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Range {
+    pub(crate) low: f32,
+    pub(crate) scale: f32,
+}
+
+impl Matrix8 {
+    /// Whether so many inputs can be taken: they go in groups.
+    pub fn takes(inputs: usize) -> bool {
+        inputs.is_multiple_of(4)
+    }
+
+    /// Quantises `value(input, output)`: every output by the largest magnitude of its weights.
+    ///
+    /// # Panics
+    /// Where [`Self::takes`] is false.
+    pub fn pack(inputs: usize, outputs: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        assert!(Self::takes(inputs), "{inputs} inputs");
+        let width = panel_width();
+        let padded = outputs.next_multiple_of(width);
+        let mut matrix = Self {
+            inputs,
+            outputs,
+            panels: vec![0; padded * inputs],
+            scales: vec![0.0; padded],
+            sums: vec![0.0; padded],
+        };
+        for output in 0..outputs {
+            let largest = (0..inputs).fold(0.0f32, |largest, input| {
+                largest.max(value(input, output).abs())
+            });
+            let scale = largest / 127.0;
+            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+            let mut sum = 0;
+            let panel = output / width * width * inputs + output % width * GROUP;
+            for input in 0..inputs {
+                let code = (value(input, output) * inverse)
+                    .round()
+                    .clamp(-127.0, 127.0) as i8;
+                sum += i32::from(code);
+                let at = panel + input / GROUP * width * GROUP + input % GROUP;
+                matrix.panels[at] = Weight::from(code);
+            }
+            matrix.scales[output] = scale;
+            matrix.sums[output] = scale * sum as f32;
+        }
+        matrix
+    }
+
+    /// As [`crate::Matrix::product`], of quantised rows and their ranges: one a row, or one for all.
+    ///
+    /// # Panics
+    /// Where the sizes do not fit.
+    pub(crate) fn product(
+        &self,
+        (pieces, ranges): (&[Piece<'_, Code>], &[Range]),
+        rows: usize,
+        bias: &[f32],
+        write: Write,
+        out: &mut [f32],
+        stride: usize,
+    ) {
+        check(pieces, rows, [self.inputs, self.outputs], bias, out, stride);
+        assert!(
+            (ranges.len() == 1 || ranges.len() >= rows)
+                && pieces
+                    .iter()
+                    .all(|piece| piece.length.is_multiple_of(GROUP)),
+            "ranges or pieces do not fit"
+        );
+        run(Product {
+            matrix: self,
+            pieces,
+            ranges,
+            rows,
+            bias,
+            write,
+            out,
+            stride,
+        });
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.panels[..]) + 2 * size_of_val(&self.scales[..])
+    }
+}
+
+struct Product<'a> {
+    matrix: &'a Matrix8,
+    pieces: &'a [Piece<'a, Code>],
+    ranges: &'a [Range],
+    rows: usize,
+    bias: &'a [f32],
+    write: Write,
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl Task for Product<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // Rows that go through all panels before the next rows do.
+        const HEIGHT: usize = 64;
+        let width = 2 * S::LANES;
+        let matrix = self.matrix;
+        let mut padded = [0.0; 16];
+        for top in (0..self.rows).step_by(HEIGHT) {
+            let height = HEIGHT.min(self.rows - top);
+            for first in (0..matrix.outputs).step_by(width) {
+                let columns = width.min(matrix.outputs - first);
+                padded.fill(0.0);
+                if !self.bias.is_empty() {
+                    padded[..columns].copy_from_slice(&self.bias[first..][..columns]);
+                }
+                for tile in (0..height).step_by(ROWS) {
+                    let rows = ROWS.min(height - tile);
+                    let row = top + tile;
+                    // SAFETY: `check` has been through; panels, scales and sums are padded to `width`.
+                    unsafe {
+                        let panel = matrix.panels.as_ptr().add(first * matrix.inputs);
+                        let sums = tile_of::<S>(self.pieces, row, rows, panel);
+                        let pair = |from: *const f32| [S::load(from), S::load(from.add(S::LANES))];
+                        let scales = pair(matrix.scales.as_ptr().add(first));
+                        let weights = pair(matrix.sums.as_ptr().add(first));
+                        let bias = pair(padded.as_ptr());
+                        for (index, sums) in sums.iter().enumerate().take(rows) {
+                            let range = match self.ranges {
+                                [range] => range,
+                                ranges => &ranges[row + index],
+                            };
+                            let (scale, low) = (S::splat(range.scale), S::splat(range.low));
+                            let value = |half: usize| {
+                                let shift = S::mul_add(low, weights[half], bias[half]);
+                                let scale = S::mul(scale, scales[half]);
+                                S::mul_add(S::to_floats(sums[half]), scale, shift)
+                            };
+                            let to = self
+                                .out
+                                .as_mut_ptr()
+                                .add((row + index) * self.stride + first);
+                            let values = [value(0), value(1)];
+                            write_row::<S>(to, values, columns, self.write == Write::Add);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn tile_of<S: Simd>(
+    pieces: &[Piece<'_, Code>],
+    row: usize,
+    rows: usize,
+    panel: *const Weight,
+) -> [[S::Integers; 2]; ROWS] {
+    // SAFETY: rows of the pieces, and a panel of as many inputs.
+    unsafe {
+        let mut sums = [[S::zeros(); 2]; ROWS];
+        let mut panel = panel;
+        for piece in pieces {
+            let mut left: [*const Code; ROWS] = std::array::from_fn(|index| {
+                let row = row + index.min(rows - 1);
+                piece.values.as_ptr().add(row * piece.stride)
+            });
+            for _ in 0..piece.length / GROUP {
+                let right = [
+                    S::load_weights(panel),
+                    S::load_weights(panel.add(S::LANES * GROUP)),
+                ];
+                for (sums, left) in sums.iter_mut().zip(&mut left) {
+                    let codes = S::load_codes(*left);
+                    sums[0] = S::dot(sums[0], right[0], codes);
+                    sums[1] = S::dot(sums[1], right[1], codes);
+                    *left = left.add(GROUP);
+                }
+                panel = panel.add(2 * S::LANES * GROUP);
+            }
+        }
+        sums
+    }
+}
+
+impl Codes {
+    /// Bytes that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<Code>() + self.ranges.capacity() * size_of::<Range>()
+    }
+
+    /// Quantises rows of `length` values, each by its own range, in the place of what was there.
+    pub(crate) fn quantise_rows(&mut self, rows: &[f32], length: usize) {
+        self.values.resize(rows.len(), 0);
+        self.ranges.clear();
+        for (row, codes) in rows
+            .chunks_exact(length)
+            .zip(self.values.chunks_exact_mut(length))
+        {
+            let (low, high) = extremes(row);
+            let scale = (high - low) / HIGHEST;
+            quantise(row, low, scale, codes);
+            self.ranges.push(Range { low, scale });
+        }
+    }
+}
+
+/// Smallest and largest value; NaN where a value is not finite, which codes could not say.
+pub(crate) fn extremes(values: &[f32]) -> (f32, f32) {
+    const LANES: usize = 8;
+    let mut low = [f32::INFINITY; LANES];
+    let mut high = [f32::NEG_INFINITY; LANES];
+    let mut nothing = [0.0f32; LANES];
+    let blocks = values.chunks_exact(LANES);
+    let rest = blocks.remainder();
+    for block in blocks {
+        for lane in 0..LANES {
+            let value = block[lane];
+            low[lane] = if value < low[lane] { value } else { low[lane] };
+            high[lane] = if value > high[lane] {
+                value
+            } else {
+                high[lane]
+            };
+            nothing[lane] += value * 0.0;
+        }
+    }
+    let fold = |start: f32, lanes: [f32; LANES], pick: fn(f32, f32) -> f32| {
+        let rest = rest.iter().copied();
+        lanes.into_iter().chain(rest).fold(start, pick)
+    };
+    let nothing = nothing.iter().sum::<f32>() + rest.iter().map(|value| value * 0.0).sum::<f32>();
+    (
+        fold(f32::INFINITY, low, f32::min) + nothing,
+        fold(f32::NEG_INFINITY, high, f32::max) + nothing,
+    )
+}
+
+/// Codes of values from `low` to `low + 127 scale`.
+#[inline(always)]
+pub(crate) fn quantise(values: &[f32], low: f32, scale: f32, codes: &mut [Code]) {
+    /// 2^23: what is added to it is rounded to a whole number, which stands in the low bits of the sum.
+    const ROUNDER: f32 = 8_388_608.0;
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    for (value, code) in values.iter().zip(codes) {
+        *code = (((value - low) * inverse + ROUNDER).to_bits() & 127) as Code;
+    }
+}

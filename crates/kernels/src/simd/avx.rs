@@ -1,0 +1,116 @@
+//! 256 bits on x86-64: AVX2 and FMA.
+
+use core::arch::x86_64::*;
+
+use super::{Code, Simd, Task, Weight};
+
+pub(crate) struct Avx;
+
+/// Whether the processor has it.
+#[inline]
+pub(crate) fn available() -> bool {
+    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
+}
+
+/// # Safety
+/// Where [`available`] only.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn run<T: Task>(task: T) {
+    // SAFETY: passed on.
+    unsafe { task.run::<Avx>() }
+}
+
+// SAFETY of all blocks below: the caller's promises are passed on.
+impl Simd for Avx {
+    const LANES: usize = 8;
+    type Floats = __m256;
+    type Integers = __m256i;
+    type Weights = __m256i;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_splat(from: *const f32) -> __m256 {
+        unsafe { _mm256_set1_ps(*from) }
+    }
+    #[inline(always)]
+    unsafe fn store(values: __m256, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, values) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn div(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_div_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: __m256) -> __m256 {
+        unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
+    }
+    #[inline(always)]
+    unsafe fn at_least(value: __m256, low: __m256) -> __m256 {
+        // The second operand is what comes out where one is a NaN.
+        unsafe { _mm256_max_ps(low, value) }
+    }
+    #[inline(always)]
+    unsafe fn at_most(value: __m256, high: __m256) -> __m256 {
+        unsafe { _mm256_min_ps(high, value) }
+    }
+    #[inline(always)]
+    unsafe fn where_less(a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
+        unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }
+    }
+    #[inline(always)]
+    unsafe fn power_of_two(bits: __m256) -> __m256 {
+        unsafe {
+            let exponent = _mm256_add_epi32(_mm256_castps_si256(bits), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn zeros() -> __m256i {
+        unsafe { _mm256_setzero_si256() }
+    }
+    #[inline(always)]
+    unsafe fn load_weights(from: *const Weight) -> __m256i {
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn load_codes(from: *const Code) -> __m256i {
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn dot(sums: __m256i, weights: __m256i, codes: __m256i) -> __m256i {
+        unsafe {
+            // Codes are below 128, so that the sums of two products fit 16 bits.
+            let pairs = _mm256_maddubs_epi16(codes, weights);
+            let fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+            _mm256_add_epi32(sums, fours)
+        }
+    }
+    #[inline(always)]
+    unsafe fn to_floats(values: __m256i) -> __m256 {
+        unsafe { _mm256_cvtepi32_ps(values) }
+    }
+}

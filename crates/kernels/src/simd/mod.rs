@@ -1,0 +1,138 @@
+//! The vectors that products are made of: one trait, an implementation for each kind of processor, and
+//! the choice between them.
+//!
+//! On WebAssembly the choice is made when the module is compiled, because a browser without relaxed SIMD
+//! refuses the whole module; elsewhere it is made where the program runs.
+
+#[cfg(target_arch = "x86_64")]
+mod avx;
+mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
+
+/// How integers are stored for products: bytes, four neighbours along the inner dimension summed up by
+/// one instruction.
+#[cfg(not(all(
+    target_arch = "wasm32",
+    target_feature = "simd128",
+    not(feature = "relaxed-simd")
+)))]
+mod stored {
+    pub(crate) const GROUP: usize = 4;
+    pub(crate) type Weight = i8;
+    pub(crate) type Code = u8;
+}
+
+/// WebAssembly without relaxed SIMD has no product of bytes: 16 bits, two neighbours.
+#[cfg(all(
+    target_arch = "wasm32",
+    target_feature = "simd128",
+    not(feature = "relaxed-simd")
+))]
+mod stored {
+    pub(crate) const GROUP: usize = 2;
+    pub(crate) type Weight = i16;
+    pub(crate) type Code = i16;
+}
+
+/// Neighbours in one sum; a weight, -127 to 127; a quantised activation, 0 to 127.
+pub(crate) use stored::{Code, GROUP, Weight};
+
+/// Vectors of [`Simd::LANES`] floats and as many 32-bit integers.
+///
+/// # Safety
+/// Every function may be called only where the processor has what the implementation is for; loads and
+/// stores need memory for all lanes, of any alignment.
+pub(crate) trait Simd {
+    /// Floats of a vector.
+    const LANES: usize;
+    /// Floats.
+    type Floats: Copy;
+    /// 32-bit integers.
+    type Integers: Copy;
+    /// [`GROUP`] weights for every lane.
+    type Weights: Copy;
+
+    unsafe fn splat(value: f32) -> Self::Floats;
+    unsafe fn load(from: *const f32) -> Self::Floats;
+    /// One value in all lanes.
+    unsafe fn load_splat(from: *const f32) -> Self::Floats;
+    unsafe fn store(values: Self::Floats, to: *mut f32);
+    unsafe fn add(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    unsafe fn sub(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    unsafe fn div(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    unsafe fn abs(a: Self::Floats) -> Self::Floats;
+    /// `value`, or `low` where that is larger; a NaN in `value` stays one.
+    unsafe fn at_least(value: Self::Floats, low: Self::Floats) -> Self::Floats;
+    /// `value`, or `high` where that is smaller; a NaN in `value` stays one.
+    unsafe fn at_most(value: Self::Floats, high: Self::Floats) -> Self::Floats;
+    /// `yes` where `a < b`, else `no`.
+    unsafe fn where_less(
+        a: Self::Floats,
+        b: Self::Floats,
+        yes: Self::Floats,
+        no: Self::Floats,
+    ) -> Self::Floats;
+    /// 2 to the power of the integer in the low bits of each float, -126 to 127.
+    unsafe fn power_of_two(bits: Self::Floats) -> Self::Floats;
+    unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `a b + c`, rounded once or twice.
+    unsafe fn mul_add(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+
+    unsafe fn zeros() -> Self::Integers;
+    unsafe fn load_weights(from: *const Weight) -> Self::Weights;
+    /// [`GROUP`] activations, the same in all lanes.
+    unsafe fn load_codes(from: *const Code) -> Self::Weights;
+    /// Adds to each lane the product of its weights with its activations.
+    unsafe fn dot(
+        sums: Self::Integers,
+        weights: Self::Weights,
+        codes: Self::Weights,
+    ) -> Self::Integers;
+    unsafe fn to_floats(values: Self::Integers) -> Self::Floats;
+}
+
+/// What to compute, generic over the vectors: see [`run`].
+pub(crate) trait Task {
+    /// # Safety
+    /// The processor must have what `S` is for.
+    unsafe fn run<S: Simd>(self);
+}
+
+/// Runs a task on the best vectors there are.
+#[inline]
+pub(crate) fn run<T: Task>(task: T) {
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    // SAFETY: the module could not be loaded elsewhere.
+    unsafe {
+        wasm::run(task);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if avx::available() {
+        // SAFETY: the processor was asked.
+        unsafe { avx::run(task) };
+        return;
+    }
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+    // SAFETY: arrays need nothing.
+    unsafe {
+        task.run::<portable::Portable>();
+    }
+}
+
+/// Runs a task on arrays, which every processor has.
+#[cfg(test)]
+pub(crate) fn run_portable<T: Task>(task: T) {
+    // SAFETY: arrays need nothing.
+    unsafe { task.run::<portable::Portable>() }
+}
+
+/// Floats of the vectors that [`run`] takes.
+#[inline]
+pub(crate) fn lanes() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if avx::available() {
+        return avx::Avx::LANES;
+    }
+    portable::Portable::LANES
+}

@@ -1,0 +1,108 @@
+//! 128 bits on WebAssembly, with relaxed SIMD where the module is built for it.
+
+use core::arch::wasm32::*;
+
+use super::{Code, Simd, Task, Weight};
+
+pub(crate) struct Wasm;
+
+/// # Safety
+/// The module must be one for browsers that have what it is built with.
+#[cfg_attr(feature = "relaxed-simd", target_feature(enable = "relaxed-simd"))]
+pub(crate) unsafe fn run<T: Task>(task: T) {
+    // SAFETY: passed on.
+    unsafe { task.run::<Wasm>() }
+}
+
+// SAFETY of all blocks below: the caller's promises are passed on; alignment does not matter.
+impl Simd for Wasm {
+    const LANES: usize = 4;
+    type Floats = v128;
+    type Integers = v128;
+    type Weights = v128;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> v128 {
+        f32x4_splat(value)
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> v128 {
+        unsafe { v128_load(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn load_splat(from: *const f32) -> v128 {
+        unsafe { v128_load32_splat(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store(values: v128, to: *mut f32) {
+        unsafe { v128_store(to.cast(), values) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: v128, b: v128) -> v128 {
+        f32x4_add(a, b)
+    }
+    #[inline(always)]
+    unsafe fn sub(a: v128, b: v128) -> v128 {
+        f32x4_sub(a, b)
+    }
+    #[inline(always)]
+    unsafe fn div(a: v128, b: v128) -> v128 {
+        f32x4_div(a, b)
+    }
+    #[inline(always)]
+    unsafe fn abs(a: v128) -> v128 {
+        f32x4_abs(a)
+    }
+    #[inline(always)]
+    unsafe fn at_least(value: v128, low: v128) -> v128 {
+        f32x4_pmax(value, low)
+    }
+    #[inline(always)]
+    unsafe fn at_most(value: v128, high: v128) -> v128 {
+        f32x4_pmin(value, high)
+    }
+    #[inline(always)]
+    unsafe fn where_less(a: v128, b: v128, yes: v128, no: v128) -> v128 {
+        v128_bitselect(yes, no, f32x4_lt(a, b))
+    }
+    #[inline(always)]
+    unsafe fn power_of_two(bits: v128) -> v128 {
+        i32x4_shl(i32x4_add(bits, i32x4_splat(127)), 23)
+    }
+    #[inline(always)]
+    unsafe fn mul(a: v128, b: v128) -> v128 {
+        f32x4_mul(a, b)
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: v128, b: v128, c: v128) -> v128 {
+        #[cfg(feature = "relaxed-simd")]
+        return unsafe { f32x4_relaxed_madd(a, b, c) };
+        #[cfg(not(feature = "relaxed-simd"))]
+        f32x4_add(f32x4_mul(a, b), c)
+    }
+
+    #[inline(always)]
+    unsafe fn zeros() -> v128 {
+        i32x4_splat(0)
+    }
+    #[inline(always)]
+    unsafe fn load_weights(from: *const Weight) -> v128 {
+        unsafe { v128_load(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn load_codes(from: *const Code) -> v128 {
+        unsafe { v128_load32_splat(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn dot(sums: v128, weights: v128, codes: v128) -> v128 {
+        // What the second factor leaves open does not concern codes below 128.
+        #[cfg(feature = "relaxed-simd")]
+        return unsafe { i32x4_relaxed_dot_i8x16_i7x16_add(weights, codes, sums) };
+        #[cfg(not(feature = "relaxed-simd"))]
+        i32x4_add(sums, i32x4_dot_i16x8(weights, codes))
+    }
+    #[inline(always)]
+    unsafe fn to_floats(values: v128) -> v128 {
+        f32x4_convert_i32x4(values)
+    }
+}

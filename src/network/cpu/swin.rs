@@ -1,0 +1,349 @@
+//! The image encoder.
+
+use rrsis_kernels::{LayerNorm, Linear, Precision, Then, Windows, mlp, window_attention};
+
+use super::bert::Words;
+use super::parameters::{layer_norm, linear, of, values};
+use super::pwam::{LanguageGate, Pwam};
+use super::{EPSILON, Tokens, Workspace, grown};
+use crate::network::swin;
+use crate::network::trace::Trace;
+
+/// Side of an image patch, in pixels.
+const PATCH: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Swin {
+    patches: Linear,
+    patch_norm: LayerNorm,
+    stages: Vec<Stage>,
+}
+
+#[derive(Debug)]
+struct Stage {
+    blocks: Vec<Block>,
+    pwam: Pwam,
+    gate: Option<LanguageGate>,
+    merging: Option<Merging>,
+    output_norm: LayerNorm,
+}
+
+#[derive(Debug)]
+struct Block {
+    norm1: LayerNorm,
+    qkv: Linear,
+    proj: Linear,
+    /// `[heads, window^2, window^2]`
+    position: Vec<f32>,
+    norm2: LayerNorm,
+    mlp: [Linear; 2],
+    heads: usize,
+    window: usize,
+    shift: usize,
+}
+
+/// Each 2 x 2 neighbourhood becomes one token of twice the width.
+#[derive(Debug)]
+struct Merging {
+    norm: LayerNorm,
+    reduction: Linear,
+}
+
+impl Swin {
+    pub(super) fn new(swin: &swin::Swin, precision: Precision) -> Self {
+        let patch = &swin.patch_embed;
+        // [channels, 3, 4, 4] to [48, channels].
+        let [channels, ..] = patch.proj.weight.val().dims();
+        let weights = patch
+            .proj
+            .weight
+            .val()
+            .reshape([channels, 3 * PATCH * PATCH]);
+        let weights = values(weights.swap_dims(0, 1));
+        let bias = patch.proj.bias.as_ref().map(of);
+        Self {
+            // Pixels keep all their digits.
+            patches: Linear::new(
+                &weights,
+                [3 * PATCH * PATCH, channels],
+                bias.as_deref(),
+                Precision::F32,
+            ),
+            patch_norm: layer_norm(&patch.norm, EPSILON),
+            stages: swin
+                .stages
+                .iter()
+                .map(|stage| Stage::new(stage, precision))
+                .collect(),
+        }
+    }
+
+    /// Patch embedding and the blocks of stage 1.
+    pub(super) fn stem(
+        &self,
+        image: &[f32],
+        size: [usize; 2],
+        workspace: &mut Workspace,
+        trace: &mut Trace,
+    ) -> Tokens {
+        let mut tokens = self.embed(image, size, workspace);
+        if trace.is_on() {
+            record_map(trace, "patch_embed".to_owned(), &tokens);
+        }
+        self.stages[0].run_blocks(&mut tokens, "stage1", workspace, trace);
+        tokens
+    }
+
+    /// `image`: `[3, height, width]`; what is missing of whole patches is zero.
+    fn embed(
+        &self,
+        image: &[f32],
+        [height, width]: [usize; 2],
+        workspace: &mut Workspace,
+    ) -> Tokens {
+        let channels = self.patches.outputs();
+        let (rows, columns) = (height.div_ceil(PATCH), width.div_ceil(PATCH));
+        let mut values = vec![0.0; rows * columns * channels];
+        let inputs = self.patches.inputs();
+        let pixels = grown(&mut workspace.wide, columns * inputs);
+        let embedded = grown(&mut workspace.context, columns * channels);
+        for (row, out) in values.chunks_exact_mut(columns * channels).enumerate() {
+            pixels.fill(0.0);
+            for (channel, y) in (0..3).flat_map(|channel| (0..PATCH).map(move |y| (channel, y))) {
+                if row * PATCH + y >= height {
+                    continue;
+                }
+                let line = &image[(channel * height + row * PATCH + y) * width..][..width];
+                for (patch, part) in pixels.chunks_exact_mut(inputs).zip(line.chunks(PATCH)) {
+                    let first = (channel * PATCH + y) * PATCH;
+                    patch[first..][..part.len()].copy_from_slice(part);
+                }
+            }
+            self.patches
+                .forward(pixels, None, Then::Store, embedded, &mut workspace.linear);
+            self.patch_norm.forward(embedded, out);
+        }
+        Tokens {
+            values,
+            height: rows,
+            width: columns,
+        }
+    }
+
+    /// V3 and V4; V1 and V2 are written into the workspace's maps.
+    pub(super) fn encode(
+        &self,
+        stem: &Tokens,
+        words: &Words,
+        workspace: &mut Workspace,
+        trace: &mut Trace,
+    ) -> [Tokens; 2] {
+        let mut outputs: [Tokens; 2] = Default::default();
+        let mut tokens = stem.clone();
+        for (index, stage) in self.stages.iter().enumerate() {
+            let name = format!("stage{}", index + 1);
+            if index > 0 {
+                stage.run_blocks(&mut tokens, &name, workspace, trace);
+            }
+            let Tokens { height, width, .. } = tokens;
+            let channels = tokens.channels();
+            let mut fused = std::mem::take(&mut workspace.fused);
+            stage
+                .pwam
+                .forward(&tokens.values, words, &mut fused, workspace, &name, trace);
+            trace.record_values(
+                || format!("{name}.pwam_out"),
+                &fused,
+                &[1, height * width, channels],
+            );
+            if index < 2 {
+                let map = &mut workspace.maps[index];
+                map.shape(height, width, channels);
+                for (y, row) in fused.chunks_exact(width * channels).enumerate() {
+                    stage.output_norm.forward(row, map.row_mut(y));
+                }
+                if trace.is_on() {
+                    let values = (0..height).flat_map(|y| map.row(y).to_vec()).collect();
+                    let output = Tokens {
+                        values,
+                        height,
+                        width,
+                    };
+                    record_map(trace, format!("V.{index}"), &output);
+                }
+            } else {
+                let mut values = vec![0.0; fused.len()];
+                stage.output_norm.forward(&fused, &mut values);
+                let output = Tokens {
+                    values,
+                    height,
+                    width,
+                };
+                output.record(trace, || format!("{name}.norm_out"));
+                if trace.is_on() {
+                    record_map(trace, format!("V.{index}"), &output);
+                }
+                outputs[index - 2] = output;
+            }
+            if let (Some(gate), Some(merging)) = (&stage.gate, &stage.merging) {
+                gate.forward(&mut tokens.values, &fused, workspace, &name, trace);
+                tokens = merging.forward(tokens, workspace);
+                tokens.record(trace, || format!("{name}.downsample"));
+            }
+            workspace.fused = fused;
+        }
+        outputs
+    }
+}
+
+impl Stage {
+    fn new(stage: &swin::SwinStage, precision: Precision) -> Self {
+        Self {
+            blocks: stage
+                .blocks
+                .iter()
+                .map(|block| Block {
+                    norm1: layer_norm(&block.norm1, EPSILON),
+                    qkv: linear(&block.attn.qkv, precision),
+                    proj: linear(&block.attn.proj, precision),
+                    position: values(
+                        block
+                            .attn
+                            .relative_position_bias(&block.attn.qkv.weight.val().device()),
+                    ),
+                    norm2: layer_norm(&block.norm2, EPSILON),
+                    mlp: [&block.mlp.fc1, &block.mlp.fc2].map(|layer| linear(layer, precision)),
+                    heads: block.attn.heads,
+                    window: block.window,
+                    shift: block.shift,
+                })
+                .collect(),
+            pwam: Pwam::new(&stage.pwam, precision),
+            gate: stage
+                .language_gate
+                .as_ref()
+                .map(|gate| LanguageGate::new(gate, precision)),
+            merging: stage.downsample.as_ref().map(|merging| Merging {
+                norm: layer_norm(&merging.norm, EPSILON),
+                reduction: linear(&merging.reduction, precision),
+            }),
+            output_norm: layer_norm(&stage.output_norm, EPSILON),
+        }
+    }
+
+    fn run_blocks(
+        &self,
+        tokens: &mut Tokens,
+        name: &str,
+        workspace: &mut Workspace,
+        trace: &mut Trace,
+    ) {
+        for (index, block) in self.blocks.iter().enumerate() {
+            block.forward(tokens, workspace);
+            tokens.record(trace, || format!("{name}.block{index}"));
+        }
+    }
+}
+
+impl Block {
+    fn forward(&self, tokens: &mut Tokens, workspace: &mut Workspace) {
+        let Workspace {
+            linear,
+            attention,
+            wide,
+            context,
+            ..
+        } = workspace;
+        let Tokens {
+            values,
+            height,
+            width,
+        } = tokens;
+        let qkv = grown(wide, 3 * values.len());
+        self.qkv
+            .forward(values, Some(&self.norm1), Then::Store, qkv, linear);
+        let context = grown(context, values.len());
+        let channels = self.proj.inputs();
+        let windows = Windows {
+            height: *height,
+            width: *width,
+            side: self.window,
+            shift: self.shift,
+        };
+        // Padding comes after the normalisation: it is zero there.
+        let padding = match self.qkv.bias() {
+            [] => &vec![0.0; 3 * channels][..],
+            bias => bias,
+        };
+        let heads = [self.heads, channels / self.heads];
+        window_attention(
+            qkv,
+            padding,
+            windows,
+            heads,
+            &self.position,
+            context,
+            attention,
+        );
+        self.proj.forward(context, None, Then::Add, values, linear);
+        let layers = [&self.mlp[0], &self.mlp[1]];
+        mlp(values, Some(&self.norm2), layers, linear);
+    }
+}
+
+impl Merging {
+    fn forward(&self, tokens: Tokens, workspace: &mut Workspace) -> Tokens {
+        let channels = tokens.channels();
+        let Tokens { height, width, .. } = tokens;
+        let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
+        let neighbours = grown(&mut workspace.wide, rows * columns * 4 * channels);
+        for (token, out) in neighbours.chunks_exact_mut(4 * channels).enumerate() {
+            let (row, column) = (2 * (token / columns), 2 * (token % columns));
+            // In the order (0,0), (1,0), (0,1), (1,1) of (row, column).
+            for (index, out) in out.chunks_exact_mut(channels).enumerate() {
+                let (y, x) = (row + index % 2, column + index / 2);
+                if y < height && x < width {
+                    out.copy_from_slice(&tokens.values[(y * width + x) * channels..][..channels]);
+                } else {
+                    out.fill(0.0);
+                }
+            }
+        }
+        let mut values = vec![0.0; rows * columns * self.reduction.outputs()];
+        let norm = Some(&self.norm);
+        self.reduction.forward(
+            neighbours,
+            norm,
+            Then::Store,
+            &mut values,
+            &mut workspace.linear,
+        );
+        Tokens {
+            values,
+            height: rows,
+            width: columns,
+        }
+    }
+}
+
+/// Records tokens channels first.
+fn record_map(trace: &mut Trace, name: String, tokens: &Tokens) {
+    let channels = tokens.channels();
+    let count = tokens.height * tokens.width;
+    let planes: Vec<f32> = (0..channels)
+        .flat_map(|channel| {
+            tokens
+                .values
+                .iter()
+                .skip(channel)
+                .step_by(channels)
+                .copied()
+        })
+        .collect();
+    debug_assert_eq!(planes.len(), count * channels);
+    trace.record_values(
+        || name,
+        &planes,
+        &[1, channels, tokens.height, tokens.width],
+    );
+}

@@ -1,0 +1,81 @@
+//! What a mask asks of the allocator: counted, so that copies do not creep back in.
+//!
+//! One test only, because the counters see the whole process.
+#![allow(unsafe_code, reason = "an allocator is unsafe by definition")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{drawn, repository};
+use rrsis::image::Raster;
+use rrsis::network::Precision;
+use rrsis::platform::DeviceChoice;
+use rrsis::segmenter::{SegmentOptions, Segmenter};
+
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// At 256 x 256 a token of stage 1 takes 192 bytes, all 4096 of them 0.8 MB.
+#[test]
+fn a_mask_on_the_cpu_allocates_little() {
+    for precision in [Precision::F32, Precision::Int8] {
+        let segmenter = pollster::block_on(Segmenter::open_dir_in(
+            &repository("models/rrsis-small"),
+            DeviceChoice::Cpu,
+            precision,
+        ))
+        .expect("opens");
+        let image = |seed: usize| {
+            let rgb = drawn(256, 256, |x, y| {
+                [(x * y + seed) as u8, (x ^ y) as u8, x as u8]
+            });
+            Raster::new(256, 256, rgb).expect("fits")
+        };
+        let options = SegmentOptions {
+            resolution: Some(256),
+            ..SegmentOptions::default()
+        };
+        let segment = |seed: usize, expression: &str| {
+            let image = image(seed);
+            let before = (BYTES.load(Ordering::Relaxed), COUNT.load(Ordering::Relaxed));
+            pollster::block_on(segmenter.segment(&image, expression, &options)).expect("a mask");
+            let after = (BYTES.load(Ordering::Relaxed), COUNT.load(Ordering::Relaxed));
+            (after.0 - before.0, after.1 - before.1)
+        };
+        // The first one makes room for all.
+        segment(0, "building");
+        let (bytes, count) = segment(1, "building");
+        println!("{precision:?}: another image takes {bytes} bytes in {count} allocations");
+        assert!(
+            bytes < 6_000_000 && count < 800,
+            "{bytes} bytes, {count} allocations"
+        );
+        let (bytes, count) = segment(1, "water");
+        println!("{precision:?}: another expression takes {bytes} bytes in {count} allocations");
+        assert!(
+            bytes < 6_000_000 && count < 800,
+            "{bytes} bytes, {count} allocations"
+        );
+    }
+}
