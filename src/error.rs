@@ -113,6 +113,9 @@ pub enum DeviceError {
         /// Why not.
         reason: String,
     },
+    /// The CPU was asked for, but this build computes elsewhere only.
+    #[error("This build has no CPU support (cargo feature \"cpu\").")]
+    NoCpu,
     /// CUDA was asked for and cannot be used.
     #[error("CUDA cannot be used: {reason}. Choose the device \"gpu\" or \"cpu\" instead.")]
     NoCuda {

@@ -7,23 +7,21 @@
  *      {type: "tool", id, tool, input}                    see lib/tools.js
  *      {type: "cancel", id}
  * Out: {type: "progress", id?, progress}                  without id: to whoever is waiting
+ *      {type: "device", device}                          which one was chosen, before it is opened
  *      {type: "done", id, value}
  *      {type: "failed", id?, error: {code, message}, fatal}   fatal: this worker cannot go on
  *      {type: "alive"}                                    the lifeline is held
  */
 import { asRrsisError, abortReason, RrsisError } from "./lib/errors.js";
-import { counted, downloadExactly, knownLength, request } from "./lib/download.js";
+import { downloadExactly, request } from "./lib/download.js";
 import { explained, holdLifeline, watchGraphics, watchMemory, watchTraps } from "./lib/failures.js";
+import { chooseProgram, fileOf, loadProgram, ProgramError } from "./lib/program.js";
 import { cached, forget, keep } from "./lib/shard-cache.js";
 import { readManifest } from "./lib/manifest.js";
 import { Ledger } from "./lib/progress.js";
 import { SharedTask } from "./lib/shared-task.js";
 import { bytesOf, rgbaOf } from "./lib/pixels.js";
 import { TOOLS } from "./lib/tools.js";
-
-const MODULE = new URL("./pkg/rrsis.js", import.meta.url);
-const WASM = new URL("./pkg/rrsis_bg.wasm", import.meta.url);
-const WASM_NAME = "rrsis_bg.wasm";
 
 /** @type {{model: string, device: string, precision: string}} */
 let config;
@@ -92,27 +90,30 @@ function isFatal(error, code) {
   );
 }
 
-/** The program itself could not be fetched or compiled. */
-class ProgramError extends RrsisError {
-  constructor(message) {
-    super("shard", message);
-  }
+/** Runs one piece of work after the other. */
+function queue() {
+  let last = Promise.resolve();
+  return (work) => {
+    const result = last.then(work);
+    last = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
+  };
 }
-
+// One file of the model at a time, beside the program: in the order in which the network needs them,
+// each is built while the next one arrives.
+const inOrder = queue();
 // One call into the program at a time: loading needs it exclusively.
-let last = Promise.resolve();
+const oneAtATime = queue();
 /** The segmentation that is in the program. @type {number | undefined} */
 let running;
 function exclusively(work) {
-  const result = last.then(() => {
+  return oneAtATime(() => {
     running = undefined;
     return work();
   });
-  last = result.then(
-    () => {},
-    () => {},
-  );
-  return result;
 }
 
 const manifest = new SharedTask(async (signal) => {
@@ -123,39 +124,33 @@ const manifest = new SharedTask(async (signal) => {
   return { text, files };
 });
 
+/** Which module of the program, and so which device. */
+const choice = new SharedTask(async () => {
+  const chosen = await chooseProgram(config.device);
+  post({ type: "device", device: chosen.device });
+  return chosen;
+});
+
 const program = new SharedTask(async (signal) => {
-  const [module, response] = await Promise.all([
-    import(MODULE.href).catch((error) => {
-      throw new ProgramError(`The program ${MODULE} could not be loaded (${error.message}).`);
-    }),
-    request(WASM, { signal, code: "shard", what: "program" }).catch((error) => {
-      throw error instanceof RrsisError ? new ProgramError(error.message) : error;
-    }),
-  ]);
+  const { name } = await choice.join(signal);
   downloads += 1;
-  const total = knownLength(response);
-  let size = 0;
-  ledger.update(WASM_NAME, 0, total);
-  // Compiled while it arrives, and whatever MIME type the host gives it.
-  const body = counted(response, "application/wasm", (loaded) => {
-    size = loaded;
-    ledger.update(WASM_NAME, loaded);
-  });
   try {
-    watchMemory((await module.default({ module_or_path: body })).memory);
-  } catch (error) {
-    if (signal.aborted) throw error;
-    throw new ProgramError(`The program ${WASM} could not be started (${error.message}). Try again.`);
+    const onBytes = (loaded, total) => ledger.update(fileOf(name), loaded, total);
+    const { module, memory } = await loadProgram(name, { signal, onBytes });
+    watchMemory(memory);
+    return module;
   } finally {
     downloads -= 1;
   }
-  ledger.update(WASM_NAME, size, size);
-  return module;
 });
 
 const segmenter = new SharedTask(async (signal) => {
+  const { device, noGpu } = await choice.join(signal);
+  if (noGpu && config.device === "webgpu") {
+    throw new RrsisError("device", `No GPU can be used: ${noGpu}. Choose the device "cpu" instead.`);
+  }
   const [{ text }, module] = await Promise.all([manifest.join(signal), program.join(signal)]);
-  return module.Segmenter.open(text, config.device, config.precision);
+  return module.Segmenter.open(text, device, config.precision);
 });
 
 /** @type {Map<string, SharedTask<void>>} by file */
@@ -207,7 +202,11 @@ async function download({ file, bytes, sha256 }, signal, { useCache = true } = {
   try {
     const onBytes = (loaded) => ledger.update(file, loaded);
     onBytes(0);
-    return { bytes: await downloadExactly(url, { bytes, signal, onBytes }), fromCache: false };
+    const content = await inOrder(() => {
+      signal.throwIfAborted();
+      return downloadExactly(url, { bytes, signal, onBytes });
+    });
+    return { bytes: content, fromCache: false };
   } catch (error) {
     ledger.update(file, 0);
     throw error;
@@ -248,7 +247,8 @@ async function prepare(wanted, resolution, signal) {
   const target = await opening;
   const complete = files.every((entry) => part(entry).finished);
   if (complete) await warmUp(resolution).join(signal);
-  return { value: { device: target.device, fallback: target.fallback, complete } };
+  const { noGpu } = await choice.join(signal);
+  return { value: { device: target.device, fallback: noGpu, complete } };
 }
 
 async function segment({ id, input, expression, threshold, resolution }, signal) {

@@ -12,16 +12,17 @@ use std::f64::consts::SQRT_2;
 use burn::nn::BatchNorm;
 use burn::tensor::module::{batch_norm_train, interpolate};
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData, activation};
 
 use super::kernels;
+use crate::platform;
 
 /// The exact GELU, x Φ(x).
 pub(super) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     kernels::gelu(input, |input| {
         let device = input.device();
         // Devices are equal here whether or not they record gradients.
-        if device.is_autodiff() && device != Device::flex() {
+        if device.is_autodiff() && platform::cpu().is_none_or(|cpu| device != cpu) {
             exact_gelu(input)
         } else {
             activation::gelu(input)
@@ -104,6 +105,7 @@ pub(super) fn batch_norm(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
 #[cfg(all(test, not(target_family = "wasm")))]
 mod tests {
     use super::*;
+    use burn::tensor::Device;
     use burn::tensor::Distribution;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

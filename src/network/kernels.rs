@@ -5,10 +5,12 @@ use burn::tensor::activation;
 use burn::tensor::{Device, Tensor, TensorData};
 use rrsis_kernels::AttentionBias;
 
+use crate::platform;
+
 /// Whether a device's values can be had at once, and nobody wants gradients of them.
 pub(super) fn is_plain_cpu(device: &Device) -> bool {
     // Devices are equal here whether or not they record gradients.
-    !device.is_autodiff() && *device == Device::flex()
+    !device.is_autodiff() && platform::cpu().is_some_and(|cpu| *device == cpu)
 }
 
 /// The tensor with its values changed in place.

@@ -14,7 +14,7 @@ use burn::tensor::Device;
 
 use crate::error::DeviceError;
 
-pub use current::{gpu_unavailable, now_ms};
+pub use current::now_ms;
 
 /// Which device the user wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,21 +73,31 @@ impl ComputeDevice {
             },
         };
         Ok(Self {
-            device: Device::flex(),
+            device: cpu().ok_or_else(|| no_cpu(fallback.clone()))?,
             name: "cpu",
             fallback,
         })
     }
 }
 
-#[cfg(feature = "gpu")]
-async fn open_gpu() -> Result<Device, String> {
-    // Burn panics on adapters without some features instead of refusing them, so ask first.
-    match gpu_unavailable().await {
-        Some(reason) => Err(reason),
-        None => current::open_gpu().await,
+/// The CPU as a device, where this build has it.
+pub(crate) fn cpu() -> Option<Device> {
+    #[cfg(feature = "cpu")]
+    return Some(Device::flex());
+    #[cfg(not(feature = "cpu"))]
+    None
+}
+
+/// What to say where there is no CPU to fall back on.
+fn no_cpu(gpu: Option<String>) -> DeviceError {
+    match gpu {
+        Some(reason) => DeviceError::NoGpu { reason },
+        None => DeviceError::NoCpu,
     }
 }
+
+#[cfg(feature = "gpu")]
+use current::open_gpu;
 
 #[cfg(not(feature = "gpu"))]
 async fn open_gpu() -> Result<Device, String> {

@@ -9,11 +9,6 @@ pub fn now_ms() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
 }
 
-/// Why the GPU cannot be used, where that can be told before opening it.
-pub async fn gpu_unavailable() -> Option<String> {
-    None
-}
-
 #[cfg(feature = "gpu")]
 pub(super) async fn open_gpu() -> Result<burn::tensor::Device, String> {
     burn::tensor::Device::wgpu_options()

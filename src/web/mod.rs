@@ -14,7 +14,7 @@ use wasm_bindgen_futures::JsFuture;
 use self::error::JsResult;
 use crate::image::{Raster, decode_picture};
 use crate::network::Precision;
-use crate::platform::{DeviceChoice, gpu_unavailable};
+use crate::platform::DeviceChoice;
 use crate::segmenter::{SegmentOptions, Segmentation, Segmenter};
 use crate::weights::{Manifest, Part};
 
@@ -22,12 +22,6 @@ use crate::weights::{Manifest, Part};
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
-}
-
-/// Why WebGPU cannot be used here; undefined where it can.
-#[wasm_bindgen]
-pub async fn webgpu_unavailable() -> Option<String> {
-    gpu_unavailable().await
 }
 
 /// A model on a device; its files arrive through `load`.
@@ -38,7 +32,7 @@ pub struct WebSegmenter {
 
 #[wasm_bindgen(js_class = Segmenter)]
 impl WebSegmenter {
-    /// Opens a device ("auto", "webgpu" or "cpu") for the model of a manifest.
+    /// Opens a device ("webgpu" or "cpu", whichever this module is for) for the model of a manifest.
     /// `precision`: how a CPU multiplies, "f32" or "int8" (see `network::Precision`); "f32" unless given.
     pub async fn open(
         manifest_json: &str,
@@ -47,14 +41,13 @@ impl WebSegmenter {
     ) -> JsResult<WebSegmenter> {
         let manifest = Manifest::from_json(manifest_json).map_err(crate::Error::from)?;
         let choice = match device {
-            "auto" => DeviceChoice::Auto,
             "webgpu" => DeviceChoice::Gpu,
             "cpu" => DeviceChoice::Cpu,
             other => {
                 return Err(crate::Error::Option {
                     option: "device",
                     value: format!("\"{other}\""),
-                    expected: "\"auto\", \"webgpu\" or \"cpu\"",
+                    expected: "\"webgpu\" or \"cpu\"",
                 }
                 .into());
             }
@@ -84,12 +77,6 @@ impl WebSegmenter {
             "gpu" => "webgpu".to_owned(),
             name => name.to_owned(),
         }
-    }
-
-    /// With "auto": why the device is not WebGPU.
-    #[wasm_bindgen(getter)]
-    pub fn fallback(&self) -> Option<String> {
-        self.segmenter.fallback().map(str::to_owned)
     }
 
     /// Checks one file of the manifest and builds the part it holds.

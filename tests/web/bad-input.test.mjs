@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
-  DIST, SITE, SLOW, drop, find, input, lastError, launch, openPage, state, status, waitForPicture, waitForState,
+  DIST, PROGRAM, SITE, SLOW, drop, find, input, lastError, launch, openPage, state, status, waitForPicture, waitForState,
 } from './harness.mjs';
 import { blackPng } from './images.mjs';
 
@@ -188,12 +188,12 @@ describe('bad input', () => {
   test('a program that cannot be fetched is named, and a later try works', { timeout: SLOW }, async () => {
     const page = await openPage(browser, {
       attributes,
-      prepare: (page) => page.route('**/rrsis_bg.wasm', (route) => route.fulfill({ status: 503, body: '' })),
+      prepare: (page) => page.route(`**/${PROGRAM.cpu}`, (route) => route.fulfill({ status: 503, body: '' })),
     });
     await drop(page, { address: SAMPLE_URL, name: SAMPLE });
     await waitForState(page, 'error');
-    assert.match(await status(page), /rrsis_bg\.wasm .*503/);
-    await page.unroute('**/rrsis_bg.wasm');
+    assert.match(await status(page), /rrsis_cpu_relaxed_bg\.wasm .*503/);
+    await page.unroute(`**/${PROGRAM.cpu}`);
     await find(page, 'water');
     assert.equal(await state(page), 'done', await status(page));
     await page.context().close();

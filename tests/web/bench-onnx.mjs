@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { agreement, order, ratio, summary } from './bench-onnx/compare.mjs';
-import { DIST, launch, MODEL as SHIPPED } from './harness.mjs';
+import { DIST, launch, MODEL as SHIPPED, PROGRAM } from './harness.mjs';
 
 const ONNX = process.env.RRSIS_BENCH_ONNX;
 const MODEL = process.env.RRSIS_BENCH_MODEL;
@@ -23,7 +23,7 @@ const SAMPLES = ['samples/rotterdam-quay.jpg', 'samples/rotterdam-streets.jpg'];
 const HERE = fileURLToPath(new URL('bench-onnx/', import.meta.url));
 const TOOLS = fileURLToPath(new URL('onnx/', import.meta.url));
 const CACHE = join(process.env.RRSIS_CACHE_DIR || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'rrsis'), 'onnx');
-const PROGRAM = 'ort-wasm-simd-threaded.wasm';
+const THEIR_PROGRAM = 'ort-wasm-simd-threaded.wasm';
 
 /** The folder of onnxruntime-web's files. */
 async function runtime() {
@@ -70,7 +70,7 @@ const { size } = JSON.parse(readFileSync(join(MODEL, 'manifest.json'), 'utf8')).
 const bytes = (folder, names) => readdirSync(folder).filter((name) => names.test(name)).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 const zipped = (file) => gzipSync(readFileSync(file), { level: 9 }).length;
 
-const program = zipped(join(DIST, 'pkg/rrsis_bg.wasm'));
+const program = zipped(join(DIST, 'pkg', PROGRAM.cpu));
 const ours = (name, exact, folder, model) => ({
   name,
   exact,
@@ -85,7 +85,7 @@ const theirs = (suffix) => ({
   script: 'theirs.mjs',
   options: { suffix },
   weights: bytes(ONNX, new RegExp(`^(text|vision)${suffix}\\.onnx$`)),
-  program: zipped(join(dist, PROGRAM)),
+  program: zipped(join(dist, THEIR_PROGRAM)),
 });
 const sides = [
   ours('rrsis, f32', true, MODEL, 'bench/model/'),

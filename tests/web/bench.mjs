@@ -4,7 +4,8 @@
 // machines are noisy. Prints JSON.
 
 import { readFileSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { launch } from './harness.mjs';
 
 const sites = JSON.parse(process.env.RRSIS_BENCH_SITES);
@@ -24,6 +25,10 @@ const median = (values) => {
 async function open(context, site) {
   const page = await context.newPage();
   page.setDefaultTimeout(600_000);
+  // Which of a site's modules it loads is its own affair.
+  page.on('request', (request) => {
+    if (/\.wasm$/.test(request.url())) page.program = join(site.dist, request.url().slice(site.url.length));
+  });
   await page.goto(site.url);
   await page.evaluate(
     ({ device, resolution }) => {
@@ -88,10 +93,12 @@ console.log(
     sample: SAMPLES.join(' and '),
     resolution: resolution ? Number(resolution) : JSON.parse(readFileSync(join(sites[0].dist, 'models/rrsis-small/manifest.json'))).input.size,
     runs,
-    sites: measured.map(({ site, first, again, times, next, vision, foreground }) => ({
+    sites: measured.map(({ site, page, first, again, times, next, vision, foreground }) => ({
       name: site.name,
       device: first.device,
-      program_bytes: statSync(join(site.dist, 'pkg/rrsis_bg.wasm')).size,
+      program: basename(page.program),
+      program_bytes: statSync(page.program).size,
+      program_gzip_bytes: gzipSync(readFileSync(page.program), { level: 9 }).length,
       model_bytes: bytes(join(site.dist, 'models/rrsis-small')),
       first_mask_cold_ms: rounded(first.milliseconds),
       first_mask_warm_ms: rounded(again.milliseconds),

@@ -129,7 +129,7 @@ describe('examples', () => {
     const [{ files, name }] = JSON.parse(stdout);
     assert.equal(name, 'rrsis-segment');
     const paths = files.map(({ path }) => path);
-    for (const needed of ['rrsis-segment.js', 'rrsis-segment.d.ts', 'engine.js', 'worker.js', 'element/template.js', 'lib/tools.js', 'pkg/rrsis_bg.wasm', 'models/rrsis-small/manifest.json']) {
+    for (const needed of ['rrsis-segment.js', 'rrsis-segment.d.ts', 'engine.js', 'worker.js', 'element/template.js', 'lib/tools.js', 'pkg/rrsis_cpu.js', 'pkg/rrsis_cpu_bg.wasm', 'pkg/rrsis_cpu_relaxed_bg.wasm', 'pkg/rrsis_gpu_bg.wasm', 'models/rrsis-small/manifest.json']) {
       assert.ok(paths.includes(needed), `${needed} is missing`);
     }
     assert.deepEqual(paths.filter((path) => /^(index|page|offline|samples|examples)|\/\./.test(path)), []);

@@ -18,6 +18,8 @@ export const DIST = required('RRSIS_DIST');
 export const OUTPUT = process.env.RRSIS_TEST_OUTPUT || mkdtempSync(join(tmpdir(), 'rrsis-web-'));
 export const MODEL = join(DIST, 'models', 'rrsis-small');
 export const MANIFEST = JSON.parse(readFileSync(join(MODEL, 'manifest.json'), 'utf8'));
+/** The files that hold the program, by device. Chromium has relaxed SIMD. */
+export const PROGRAM = { cpu: 'rrsis_cpu_relaxed_bg.wasm', webgpu: 'rrsis_gpu_bg.wasm' };
 /** Software WebGPU in a shared container: minutes, not seconds. */
 export const SLOW = 600_000;
 

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { SITE, SLOW, drop, element, find, input, launch, nativeMask, openPage, state, status, waitForPicture, waitForState } from './harness.mjs';
+import { PROGRAM, SITE, SLOW, drop, element, find, input, launch, nativeMask, openPage, state, status, waitForPicture, waitForState } from './harness.mjs';
 
 const SAMPLE = 'rotterdam-streets.jpg';
 const SAMPLE_URL = new URL(`samples/${SAMPLE}`, SITE).href;
@@ -402,7 +402,7 @@ describe('the page', () => {
     await find(page, 'water');
     const kept = () => page.evaluate(async () => Promise.all(['rrsis-weights-v1', 'rrsis-shell-v1'].map(async (name) => (await (await caches.open(name)).keys()).map(({ url }) => url))));
     const deadline = Date.now() + 60_000;
-    const complete = ([weights, shell]) => weights.length === 3 && ['/', 'rrsis_bg.wasm', 'rrsis.js', 'worker.js', 'manifest.json', 'rotterdam-quay.jpg'].every((name) => shell.some((url) => url.endsWith(name)));
+    const complete = ([weights, shell]) => weights.length === 3 && ['/', PROGRAM.cpu, 'rrsis_cpu_relaxed.js', 'worker.js', 'manifest.json', 'rotterdam-quay.jpg'].every((name) => shell.some((url) => url.endsWith(name)));
     while (!complete(await kept()) && Date.now() < deadline) await page.waitForTimeout(200);
     assert.ok(complete(await kept()), JSON.stringify(await kept()));
     await page.close();

@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
-  DIST, MANIFEST, SITE, SLOW,
+  DIST, MANIFEST, PROGRAM, SITE, SLOW,
   drop, find, input, iou, lastMask, launch, nativeMask, openPage, state, status, waitForPicture, waitForState,
 } from './harness.mjs';
 
@@ -13,7 +13,7 @@ const SAMPLE = 'rotterdam-quay.jpg';
 const SAMPLE_FILE = join(DIST, 'samples', SAMPLE);
 const SAMPLE_URL = new URL(`samples/${SAMPLE}`, SITE).href;
 const TRUE_BYTES =
-  MANIFEST.files.reduce((sum, file) => sum + file.bytes, 0) + statSync(join(DIST, 'pkg', 'rrsis_bg.wasm')).size;
+  MANIFEST.files.reduce((sum, file) => sum + file.bytes, 0) + statSync(join(DIST, 'pkg', PROGRAM.cpu)).size;
 
 const nameOf = (url) => url.split('/').at(-1);
 const heavy = (page) => page.requests.filter((url) => /\.(bpk|wasm)$/.test(url)).map(nameOf).toSorted();
@@ -40,10 +40,10 @@ describe('without WebGPU', () => {
     await input(page).focus();
     await page.waitForFunction(() => progress.some(({ stage }) => stage === 'compiling'));
     await waitForState(page, 'idle', 'error');
-    assert.deepEqual(heavy(page), ['rrsis_bg.wasm', 'text.bpk'], 'typing needs the text part alone');
+    assert.deepEqual(heavy(page), [PROGRAM.cpu, 'text.bpk'], 'typing needs the text part alone');
     await drop(page, { address: SAMPLE_URL, name: SAMPLE });
     await waitForState(page, 'ready', 'error');
-    assert.deepEqual(heavy(page), ['rrsis_bg.wasm', 'text.bpk', 'vision.bpk']);
+    assert.deepEqual(heavy(page), [PROGRAM.cpu, 'text.bpk', 'vision.bpk']);
 
     await find(page, 'water');
     assert.equal(await state(page), 'done', await status(page));
@@ -219,7 +219,7 @@ describe('without WebGPU', () => {
     }, SAMPLE_URL);
     assert.deepEqual(sizes, [240_000, 240_000]);
     assert.equal(page.workers().length, 1);
-    assert.deepEqual(heavy(page), ['rrsis_bg.wasm', 'text.bpk', 'vision.bpk']);
+    assert.deepEqual(heavy(page), [PROGRAM.cpu, 'text.bpk', 'vision.bpk']);
     await page.context().close();
   });
 
@@ -236,7 +236,7 @@ describe('without WebGPU', () => {
     await first.close();
     const second = await openPage(browser, { context, attributes });
     await second.evaluate((address) => document.querySelector('rrsis-segment').segment(address, 'water'), SAMPLE_URL);
-    assert.deepEqual(heavy(second), ['rrsis_bg.wasm']);
+    assert.deepEqual(heavy(second), [PROGRAM.cpu]);
     const last = await second.evaluate(() => progress.filter(({ stage }) => stage === 'download').at(-1));
     assert.equal(last.loaded, TRUE_BYTES);
     await context.close();
@@ -285,6 +285,7 @@ describe('with WebGPU (SwiftShader)', () => {
     const stages = await page.evaluate(() => [...new Set(progress.map(({ stage }) => stage))]);
     assert.deepEqual(stages, ['download', 'compiling', 'running']);
     assert.ok(await page.locator('rrsis-segment .note').isHidden(), 'no note about a fallback');
+    assert.deepEqual(heavy(page), [PROGRAM.webgpu, 'text.bpk', 'vision.bpk']);
     await page.context().close();
   });
 });

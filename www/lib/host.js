@@ -36,7 +36,7 @@ class WorkerHost {
   #calls = new Map();
   /** Why the CPU was taken although WebGPU had been opened. */
   #degraded;
-  /** What the last answer said about the device. */
+  /** The device that the worker has chosen. */
   #device;
   /** Waits for the end of the worker. @type {AbortController | undefined} */
   #watch;
@@ -126,6 +126,8 @@ class WorkerHost {
       const info = data.info && this.#annotated(data.info);
       const calls = data.id === undefined ? [...this.#calls.values()] : [this.#calls.get(data.id)];
       for (const call of calls) call?.onProgress(data.progress, info);
+    } else if (data.type === "device") {
+      this.#device = data.device;
     } else if (data.type === "done") {
       const call = this.#calls.get(data.id);
       call?.resolve(call.message.type === "tool" ? data.value : this.#annotated(data.value));
@@ -137,7 +139,6 @@ class WorkerHost {
   }
 
   #annotated(value) {
-    this.#device = value.device;
     return this.#degraded ? { ...value, fallback: this.#degraded } : value;
   }
 

@@ -37,9 +37,8 @@ enum Command {
     Setup,
     /// Build the static site in dist/
     Build {
-        /// Profile of wasm-pack.toml: `web` ships, `web-dev` leaves wasm-opt out
-        #[arg(long, default_value = "web")]
-        profile: String,
+        #[command(flatten)]
+        selection: build::Selection,
     },
     /// Set up, build and serve dist/ on 127.0.0.1
     Serve {
@@ -48,9 +47,8 @@ enum Command {
         /// Serve dist/ as it is
         #[arg(long)]
         no_build: bool,
-        /// Profile of wasm-pack.toml to build
-        #[arg(long, default_value = "web")]
-        profile: String,
+        #[command(flatten)]
+        selection: build::Selection,
     },
     /// Set up and run every test; the last line counts them
     Test {
@@ -60,9 +58,8 @@ enum Command {
         /// Leave the browser tests (and the wasm build) out
         #[arg(long)]
         no_browser: bool,
-        /// Profile of wasm-pack.toml the browser tests run on
-        #[arg(long, default_value = "web")]
-        profile: String,
+        #[command(flatten)]
+        selection: build::Selection,
     },
     /// Build the site and measure how long masks take in headless Chromium
     Bench {
@@ -90,9 +87,8 @@ enum Command {
         /// Measure dist/ as it is
         #[arg(long)]
         no_build: bool,
-        /// Profile of wasm-pack.toml to build
-        #[arg(long, default_value = "web")]
-        profile: String,
+        #[command(flatten)]
+        selection: build::Selection,
     },
     /// Run cargo with the wasm32 toolchain, e.g. `cargo xtask wasm-cargo check --lib`
     WasmCargo {
@@ -115,25 +111,25 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::locate()?;
     match command {
         Command::Setup => setup::everything(&workspace)?,
-        Command::Build { profile } => build::site(&workspace, &profile, &workspace.dist())?,
+        Command::Build { selection } => build::site(&workspace, &selection, &workspace.dist())?,
         Command::Serve {
             port,
             no_build,
-            profile,
+            selection,
         } => {
             // Said before a build of minutes, not after it.
             let listener = serve::bind(port)?;
             if !no_build {
-                build::site(&workspace, &profile, &workspace.dist())?;
+                build::site(&workspace, &selection, &workspace.dist())?;
             }
             serve::forever(&listener, &workspace.dist())?;
         }
         Command::Test {
             filter,
             no_browser,
-            profile,
+            selection,
         } => {
-            return test::everything(&workspace, filter.as_deref(), no_browser, &profile);
+            return test::everything(&workspace, filter.as_deref(), no_browser, &selection);
         }
         Command::Bench {
             against,
@@ -144,11 +140,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             model,
             json,
             no_build,
-            profile,
+            selection,
         } => bench::run(
             &workspace,
             &bench::Settings {
-                profile: (!no_build).then_some(profile),
+                build: (!no_build).then_some(selection),
                 against,
                 device,
                 runs,

@@ -11,12 +11,25 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
-    /// Stem of the generated files.
-    pub out_name: String,
-    /// Target features beyond rustc's defaults, by rustc's names.
+    /// Target features of every module beyond rustc's defaults, by rustc's names.
     pub target_features: Vec<String>,
+    /// The modules by the stem of their files.
+    pub module: BTreeMap<String, Module>,
     /// The build profiles by name.
     pub profile: BTreeMap<String, Profile>,
+}
+
+/// One `[module.*]` table.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Module {
+    /// Cargo features of the package `rrsis`; its default ones are left out.
+    pub features: Vec<String>,
+    /// Target features that single functions have.
+    #[serde(default)]
+    pub function_features: Vec<String>,
+    /// Sizes the optimised module must not exceed.
+    pub budget: Budget,
 }
 
 /// One `[profile.*]` table.
@@ -25,15 +38,9 @@ pub struct Settings {
 pub struct Profile {
     /// The profile in Cargo.toml.
     pub cargo_profile: String,
-    /// Cargo features of the package `rrsis`.
-    pub features: Vec<String>,
-    /// Whether the package's default features come on top.
-    pub default_features: bool,
-    /// Flags for wasm-opt; it is not run when there are none.
+    /// Flags for wasm-opt; it is not run when there are none, and no budget is looked at.
     #[serde(default)]
     pub wasm_opt: Vec<String>,
-    /// Sizes the module must not exceed.
-    pub budget: Option<Budget>,
 }
 
 /// Limits in bytes.
@@ -71,8 +78,25 @@ impl Settings {
         })
     }
 
-    /// The wasm-opt flags that allow what rustc may emit: its default features and ours.
-    pub fn wasm_opt_features(&self) -> Vec<String> {
+    /// The modules called `names`, or all where there are no names.
+    pub fn modules<'a>(&'a self, names: &'a [String]) -> Result<Vec<(&'a String, &'a Module)>> {
+        if names.is_empty() {
+            return Ok(self.module.iter().collect());
+        }
+        let known = || self.module.keys().cloned().collect::<Vec<_>>().join(", ");
+        names
+            .iter()
+            .map(|name| {
+                let module = self.module.get_key_value(name);
+                module.with_context(|| {
+                    format!("wasm-pack.toml has no module `{name}`; it has {}", known())
+                })
+            })
+            .collect()
+    }
+
+    /// The wasm-opt flags that allow what rustc may emit for a module: its default features and ours.
+    pub fn wasm_opt_features(&self, module: &Module) -> Vec<String> {
         const RUSTC_DEFAULTS: [&str; 6] = [
             "bulk-memory",
             "multivalue",
@@ -84,6 +108,7 @@ impl Settings {
         let ours = self
             .target_features
             .iter()
+            .chain(&module.function_features)
             .map(|feature| match feature.as_str() {
                 "simd128" => "simd",
                 "atomics" => "threads",
@@ -106,11 +131,11 @@ mod tests {
     fn the_repository_s_own_file_is_valid() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let settings = Settings::read(root).unwrap();
-        assert_eq!(settings.out_name, "rrsis");
-        assert!(
-            settings.profile("web").unwrap().budget.is_some(),
-            "what ships has a size budget"
-        );
+        let page = fs::read_to_string(root.join("www/lib/program.js")).unwrap();
+        for name in settings.module.keys() {
+            assert!(page.contains(&format!("\"{name}\"")), "nobody loads {name}");
+        }
+        assert!(!settings.profile("web").unwrap().wasm_opt.is_empty());
         let first = fs::read_to_string(root.join("wasm-pack.toml")).unwrap();
         assert!(first.starts_with("# Read by `cargo xtask build`"));
     }
@@ -118,22 +143,30 @@ mod tests {
     #[test]
     fn an_unknown_profile_lists_the_known_ones() {
         let settings: Settings = toml::from_str(
-            "out-name = \"x\"\ntarget-features = [\"simd128\"]\n[profile.a]\ncargo-profile = \"a\"\nfeatures = []\ndefault-features = true\n",
-        ).unwrap();
+            "target-features = [\"simd128\"]\n\
+             [module.m]\nfeatures = []\nfunction-features = [\"relaxed-simd\"]\nbudget = { raw = 1, gzip = 1 }\n\
+             [profile.a]\ncargo-profile = \"a\"\n",
+        )
+        .unwrap();
         let error = settings.profile("b").unwrap_err().to_string();
         assert!(
             error.contains("`b`") && error.ends_with("it has a"),
             "{error}"
         );
+        let error = settings.modules(&["n".to_owned()]).unwrap_err().to_string();
         assert!(
-            settings
-                .wasm_opt_features()
-                .contains(&"--enable-simd".to_owned())
+            error.contains("`n`") && error.ends_with("it has m"),
+            "{error}"
         );
+        assert_eq!(settings.modules(&["m".to_owned()]).unwrap().len(), 1);
+        let features = settings.wasm_opt_features(&settings.module["m"]);
+        for feature in ["--enable-simd", "--enable-relaxed-simd"] {
+            assert!(features.iter().any(|one| one == feature), "{features:?}");
+        }
     }
 
     #[test]
     fn a_misspelt_key_is_refused() {
-        assert!(toml::from_str::<Settings>("out-name = \"x\"\ntarget-feature = []\n").is_err());
+        assert!(toml::from_str::<Settings>("target-feature = []\n").is_err());
     }
 }

@@ -15,8 +15,8 @@ use crate::{build, process, serve, setup};
 
 /// What to measure.
 pub struct Settings {
-    /// Profile of wasm-pack.toml; none measures `dist/` as it is.
-    pub profile: Option<String>,
+    /// What to build; none measures `dist/` as it is.
+    pub build: Option<build::Selection>,
     /// Other built sites to take turns with.
     pub against: Vec<PathBuf>,
     /// "cpu" or "webgpu".
@@ -35,8 +35,8 @@ pub struct Settings {
 pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
     let node = setup::node(workspace)?;
     let chromium = setup::chromium()?;
-    match &settings.profile {
-        Some(profile) => build::site(workspace, profile, &workspace.dist())?,
+    match &settings.build {
+        Some(selection) => build::site(workspace, selection, &workspace.dist())?,
         None if workspace.dist().join("index.html").is_file() => {}
         None => bail!(
             "{} holds no site: leave --no-build out",
@@ -123,15 +123,17 @@ fn table(measured: &Value) -> String {
         text(&measured["resolution"]),
         text(&measured["runs"]),
     );
-    table += "| site | device | program (MB) | model (MB) | first mask, nothing kept (s) | first mask, weights kept (s) | mask, median (s) | least to most (s) | network alone (s) | next expression (s) |\n";
-    table += "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+    table += "| site | device | program | raw (MB) | gzipped (MB) | model (MB) | first mask, nothing kept (s) | first mask, weights kept (s) | mask, median (s) | least to most (s) | network alone (s) | next expression (s) |\n";
+    table += "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
     for site in measured["sites"].as_array().into_iter().flatten() {
         let number = |name: &str, scale: f64| site[name].as_f64().unwrap_or(f64::NAN) / scale;
         table += &format!(
-            "| {} | {} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} to {:.2} | {:.2} | {:.2} |\n",
+            "| {} | {} | {} | {:.1} | {:.2} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} to {:.2} | {:.2} | {:.2} |\n",
             text(&site["name"]),
             text(&site["device"]),
+            text(&site["program"]),
             number("program_bytes", 1e6),
+            number("program_gzip_bytes", 1e6),
             number("model_bytes", 1e6),
             number("first_mask_cold_ms", 1e3),
             number("first_mask_warm_ms", 1e3),
@@ -284,14 +286,14 @@ mod tests {
         let measured = json!({
             "chromium": "1", "device": "cpu", "sample": "a.jpg", "resolution": 512, "runs": 3,
             "sites": [{
-                "name": "here", "device": "cpu", "program_bytes": 22_000_000, "model_bytes": 37_700_000,
+                "name": "here", "device": "cpu", "program": "a.wasm", "program_bytes": 22_000_000,
+                "program_gzip_bytes": 5_500_000, "model_bytes": 37_700_000,
                 "first_mask_cold_ms": 4800, "first_mask_warm_ms": 3500, "mask_median_ms": 3250,
                 "mask_least_ms": 3100, "mask_most_ms": 3400, "network_median_ms": 3200, "next_expression_median_ms": 2900,
             }],
         });
         let table = table(&measured);
-        let expected =
-            "| here | cpu | 22.0 | 37.7 | 4.80 | 3.50 | 3.25 | 3.10 to 3.40 | 3.20 | 2.90 |";
+        let expected = "| here | cpu | a.wasm | 22.0 | 5.50 | 37.7 | 4.80 | 3.50 | 3.25 | 3.10 to 3.40 | 3.20 | 2.90 |";
         assert_eq!(table.lines().last(), Some(expected));
     }
 }

@@ -1,4 +1,4 @@
-//! The static site: page, package and models in one directory that any host can serve.
+//! The static site: page, packages and models in one directory that any host can serve.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::workspace::Workspace;
 
 /// Builds the site beside `destination` and puts it there when it is complete.
-pub fn assemble(workspace: &Workspace, package: &Path, destination: &Path) -> Result<()> {
+pub fn assemble(workspace: &Workspace, packages: &[PathBuf], destination: &Path) -> Result<()> {
     let page = workspace.root.join("www");
     if !page.join("index.html").is_file() {
         bail!(
@@ -19,7 +19,9 @@ pub fn assemble(workspace: &Workspace, package: &Path, destination: &Path) -> Re
     let unfinished = beside(destination, "new");
     remove(&unfinished)?;
     copy(&page, &unfinished)?;
-    copy(package, &unfinished.join("pkg"))?;
+    for package in packages {
+        copy(package, &unfinished.join("pkg"))?;
+    }
     let models = workspace.root.join("models");
     if models.is_dir() {
         copy(&models, &unfinished.join("models"))?;
@@ -124,25 +126,28 @@ mod tests {
     fn the_site_replaces_the_one_before() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        for sub in ["www/samples", "package", "models/small", "dist/stale"] {
+        for sub in ["www/samples", "one", "two", "models/small", "dist/stale"] {
             fs::create_dir_all(root.join(sub)).unwrap();
         }
         for file in [
             "www/index.html",
             "www/samples/a.png",
             "www/.hidden",
-            "package/rrsis.js",
-            "package/.gzip-bytes",
+            "one/one.js",
+            "one/.gzip-bytes",
+            "two/two.js",
             "models/small/manifest.json",
         ] {
             fs::write(root.join(file), file).unwrap();
         }
-        assemble(&workspace(root), &root.join("package"), &root.join("dist")).unwrap();
+        let packages = [root.join("one"), root.join("two")];
+        assemble(&workspace(root), &packages, &root.join("dist")).unwrap();
         let dist = root.join("dist");
         for file in [
             "index.html",
             "samples/a.png",
-            "pkg/rrsis.js",
+            "pkg/one.js",
+            "pkg/two.js",
             "models/small/manifest.json",
         ] {
             assert!(dist.join(file).is_file(), "{file}");
@@ -162,8 +167,7 @@ mod tests {
     fn without_a_page_the_old_site_stays() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("dist")).unwrap();
-        let error =
-            assemble(&workspace(dir.path()), dir.path(), &dir.path().join("dist")).unwrap_err();
+        let error = assemble(&workspace(dir.path()), &[], &dir.path().join("dist")).unwrap_err();
         assert!(error.to_string().contains("index.html"));
         assert!(dir.path().join("dist").is_dir());
     }

@@ -10,174 +10,173 @@ use sha2::{Digest, Sha256};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::process;
-use crate::settings::{Profile, Settings};
+use crate::settings::{Module, Profile, Settings};
 use crate::setup::{Node, WASM_TARGET, WasmToolchain, hex};
 use crate::workspace::Workspace;
 
-/// Finished packages kept in the cache: a few branches, two profiles each.
-const KEPT: usize = 8;
+/// Finished packages kept in the cache: a few branches, two profiles each, every module.
+const KEPT: usize = 24;
 
 /// Part of a package's name; raised when the way from cargo's output to the package changes.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
-/// Compiles the library and returns the directory that holds its package.
-///
-/// Packages are kept in the cache under a hash of all that goes into them, so wasm-bindgen
-/// and wasm-opt run only when cargo's output has changed.
-pub fn package(
-    workspace: &Workspace,
-    settings: &Settings,
-    profile: &Profile,
-    toolchain: &WasmToolchain,
-    node: &Node,
-) -> Result<PathBuf> {
-    let wasm = compile(workspace, settings, profile, toolchain)?;
-    let packages = workspace.cache.join("packages");
-    let package = packages.join(key(workspace, settings, profile, &wasm)?);
-    if package.is_dir() {
-        return Ok(package);
-    }
-    let unfinished = packages.join(format!("unfinished-{}", std::process::id()));
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)?;
-    }
-    fs::create_dir_all(&unfinished)
-        .with_context(|| format!("cannot create {}", unfinished.display()))?;
-    bind(settings, profile, wasm, &unfinished)?;
-    optimise(settings, profile, node, &unfinished)?;
-    start(settings, node, &unfinished)?;
-    // Another checkout may have finished the same package meanwhile.
-    if package.is_dir() {
-        fs::remove_dir_all(&unfinished)?;
-    } else {
-        fs::rename(&unfinished, &package)
-            .with_context(|| format!("cannot move the package to {}", package.display()))?;
-    }
-    prune(&packages)?;
-    Ok(package)
+/// What every module of a build has in common.
+pub struct Builder<'a> {
+    pub workspace: &'a Workspace,
+    pub settings: &'a Settings,
+    pub profile: &'a Profile,
+    pub toolchain: &'a WasmToolchain,
+    pub node: &'a Node,
 }
 
-/// Cargo's .wasm file, read while no other checkout can replace it.
-fn compile(
-    workspace: &Workspace,
-    settings: &Settings,
-    profile: &Profile,
-    toolchain: &WasmToolchain,
-) -> Result<Vec<u8>> {
-    let _lock = workspace.lock_target()?;
-    let mut cargo = toolchain.cargo(workspace, "build", &settings.target_features);
-    cargo.args([
-        "--package",
-        "rrsis",
-        "--lib",
-        "--profile",
-        &profile.cargo_profile,
-    ]);
-    if !profile.features.is_empty() {
-        cargo.args(["--features", &profile.features.join(",")]);
+impl Builder<'_> {
+    /// Compiles the library as the module called `name` and returns the directory that holds its
+    /// package.
+    ///
+    /// Packages are kept in the cache under a hash of all that goes into them, so wasm-bindgen
+    /// and wasm-opt run only when cargo's output has changed.
+    pub fn package(&self, name: &str, module: &Module) -> Result<PathBuf> {
+        let wasm = self.compile(name, module)?;
+        let packages = self.workspace.cache.join("packages");
+        let package = packages.join(self.key(name, module, &wasm)?);
+        if package.is_dir() {
+            return Ok(package);
+        }
+        let unfinished = packages.join(format!("unfinished-{}", std::process::id()));
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        fs::create_dir_all(&unfinished)
+            .with_context(|| format!("cannot create {}", unfinished.display()))?;
+        self.bind(name, wasm, &unfinished)?;
+        self.optimise(name, module, &unfinished)?;
+        self.start(name, &unfinished)?;
+        // Another checkout may have finished the same package meanwhile.
+        if package.is_dir() {
+            fs::remove_dir_all(&unfinished)?;
+        } else {
+            fs::rename(&unfinished, &package)
+                .with_context(|| format!("cannot move the package to {}", package.display()))?;
+        }
+        prune(&packages)?;
+        Ok(package)
     }
-    if !profile.default_features {
-        cargo.arg("--no-default-features");
+
+    /// Cargo's .wasm file, read while no other checkout can replace it.
+    fn compile(&self, name: &str, module: &Module) -> Result<Vec<u8>> {
+        let _lock = self.workspace.lock_target()?;
+        let start = Instant::now();
+        let profile = &self.profile.cargo_profile;
+        let features = &self.settings.target_features;
+        let mut cargo = self.toolchain.cargo(self.workspace, "build", features);
+        cargo
+            .args(["--package", "rrsis", "--lib", "--profile", profile])
+            .args(["--no-default-features", "--features"])
+            .arg(module.features.join(","));
+        process::run(&mut cargo)?;
+        println!("{name}: compiled in {:.1} s", start.elapsed().as_secs_f32());
+        let wasm = self.workspace.target.join(WASM_TARGET).join(profile);
+        let wasm = wasm.join("rrsis.wasm");
+        fs::read(&wasm).with_context(|| format!("cargo left no {}", wasm.display()))
     }
-    process::run(&mut cargo)?;
-    let wasm = workspace
-        .target
-        .join(WASM_TARGET)
-        .join(&profile.cargo_profile)
-        .join("rrsis.wasm");
-    fs::read(&wasm).with_context(|| format!("cargo left no {}", wasm.display()))
-}
 
-/// Names a package by everything that goes into it.
-fn key(
-    workspace: &Workspace,
-    settings: &Settings,
-    profile: &Profile,
-    wasm: &[u8],
-) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(wasm);
-    hash.update(format!(
-        "{RECIPE} {} {:?} {:?}",
-        settings.out_name,
-        settings.wasm_opt_features(),
-        profile.wasm_opt
-    ));
-    // The versions of wasm-bindgen and of wasm-opt.
-    for lock in ["Cargo.lock", "tests/web/package-lock.json"] {
-        let path = workspace.root.join(lock);
-        hash.update(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+    /// Names a package by everything that goes into it.
+    fn key(&self, name: &str, module: &Module, wasm: &[u8]) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update(wasm);
+        hash.update(format!(
+            "{RECIPE} {name} {:?} {:?}",
+            self.settings.wasm_opt_features(module),
+            self.profile.wasm_opt
+        ));
+        // The versions of wasm-bindgen and of wasm-opt.
+        for lock in ["Cargo.lock", "tests/web/package-lock.json"] {
+            let path = self.workspace.root.join(lock);
+            let content =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            hash.update(content);
+        }
+        let mut key = hex(&hash.finalize());
+        key.truncate(24);
+        Ok(key)
     }
-    let mut name = hex(&hash.finalize());
-    name.truncate(24);
-    Ok(name)
-}
 
-/// wasm-bindgen: the JavaScript module, its types, and the .wasm with its glue worked in.
-fn bind(settings: &Settings, profile: &Profile, wasm: Vec<u8>, into: &Path) -> Result<()> {
-    let start = Instant::now();
-    let mut bindgen = Bindgen::new();
-    bindgen
-        .input_bytes(&settings.out_name, wasm)
-        .out_name(&settings.out_name)
-        .typescript(true)
-        // Names of functions make a readable trace; they ship nowhere.
-        .remove_name_section(!profile.wasm_opt.is_empty())
-        .remove_producers_section(true)
-        .web(true)
-        .and_then(|bindgen| bindgen.generate(into))
-        .context("wasm-bindgen cannot work on the compiled library")?;
-    println!("wasm-bindgen: {:.1} s", start.elapsed().as_secs_f32());
-    Ok(())
-}
-
-/// wasm-opt, in place.
-///
-/// Always the node package's: it is one version everywhere. Native ones are twice as fast, but
-/// systems ship some that break the module (see [`start`]).
-fn optimise(settings: &Settings, profile: &Profile, node: &Node, package: &Path) -> Result<()> {
-    if profile.wasm_opt.is_empty() {
-        return Ok(());
+    /// wasm-bindgen: the JavaScript module, its types, and the .wasm with its glue worked in.
+    fn bind(&self, name: &str, wasm: Vec<u8>, into: &Path) -> Result<()> {
+        let start = Instant::now();
+        let mut bindgen = Bindgen::new();
+        bindgen
+            .input_bytes(name, wasm)
+            .out_name(name)
+            .typescript(true)
+            // Names of functions make a readable trace; they ship nowhere.
+            .remove_name_section(!self.profile.wasm_opt.is_empty())
+            .remove_producers_section(true)
+            .web(true)
+            .and_then(|bindgen| bindgen.generate(into))
+            .context("wasm-bindgen cannot work on the compiled library")?;
+        println!(
+            "{name}: wasm-bindgen took {:.1} s",
+            start.elapsed().as_secs_f32()
+        );
+        Ok(())
     }
-    let start = Instant::now();
-    let wasm = package.join(format!("{}_bg.wasm", settings.out_name));
-    let smaller = package.join("optimised.wasm");
-    println!(
-        "wasm-opt {} (takes minutes, once for each change)",
-        profile.wasm_opt.join(" ")
-    );
-    process::run(
-        Command::new(&node.program)
-            .arg(&node.wasm_opt)
-            .args(&profile.wasm_opt)
-            .args(settings.wasm_opt_features())
-            .arg(&wasm)
-            .arg("-o")
-            .arg(&smaller),
-    )?;
-    fs::rename(&smaller, &wasm)
-        .with_context(|| format!("wasm-opt left no {}", smaller.display()))?;
-    println!("wasm-opt: {:.1} s", start.elapsed().as_secs_f32());
-    Ok(())
-}
 
-/// Starts the module as a page does, so that a package that no browser could start is never kept.
-///
-/// wasm-opt can break what it makes smaller: before version 110 it exported the wrong table.
-fn start(settings: &Settings, node: &Node, package: &Path) -> Result<()> {
-    const SCRIPT: &str = "
-        import { readFileSync } from 'node:fs';
-        import { pathToFileURL } from 'node:url';
-        const [script, wasm] = process.argv.slice(1);
-        const { default: init } = await import(pathToFileURL(script));
-        await init({ module_or_path: readFileSync(wasm) });";
-    let mut command = Command::new(&node.program);
-    command
-        .args(["--input-type=module", "--eval", SCRIPT])
-        .arg(package.join(format!("{}.js", settings.out_name)))
-        .arg(package.join(format!("{}_bg.wasm", settings.out_name)));
-    process::output(&mut command).context("the finished module does not start")?;
-    Ok(())
+    /// wasm-opt, in place.
+    ///
+    /// Always the node package's: it is one version everywhere. Native ones are twice as fast, but
+    /// systems ship some that break the module (see [`Self::start`]).
+    fn optimise(&self, name: &str, module: &Module, package: &Path) -> Result<()> {
+        if self.profile.wasm_opt.is_empty() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let wasm = package.join(format!("{name}_bg.wasm"));
+        let smaller = package.join("optimised.wasm");
+        println!(
+            "{name}: wasm-opt {} (takes minutes, once for each change)",
+            self.profile.wasm_opt.join(" ")
+        );
+        process::run(
+            Command::new(&self.node.program)
+                .arg(&self.node.wasm_opt)
+                .args(&self.profile.wasm_opt)
+                .args(self.settings.wasm_opt_features(module))
+                .arg(&wasm)
+                .arg("-o")
+                .arg(&smaller),
+        )?;
+        fs::rename(&smaller, &wasm)
+            .with_context(|| format!("wasm-opt left no {}", smaller.display()))?;
+        println!(
+            "{name}: wasm-opt took {:.1} s",
+            start.elapsed().as_secs_f32()
+        );
+        Ok(())
+    }
+
+    /// Starts the module as a page does, so that a package that no browser could start is never kept.
+    ///
+    /// wasm-opt can break what it makes smaller: before version 110 it exported the wrong table.
+    fn start(&self, name: &str, package: &Path) -> Result<()> {
+        // Node 20 has relaxed SIMD behind a flag; later ones do not mind it.
+        const SCRIPT: &str = "
+            import { readFileSync } from 'node:fs';
+            import { pathToFileURL } from 'node:url';
+            import { setFlagsFromString } from 'node:v8';
+            setFlagsFromString('--experimental-wasm-relaxed-simd');
+            const [script, wasm] = process.argv.slice(1);
+            const { default: init } = await import(pathToFileURL(script));
+            await init({ module_or_path: readFileSync(wasm) });";
+        let mut command = Command::new(&self.node.program);
+        command
+            .args(["--input-type=module", "--eval", SCRIPT])
+            .arg(package.join(format!("{name}.js")))
+            .arg(package.join(format!("{name}_bg.wasm")));
+        process::output(&mut command)
+            .with_context(|| format!("the finished module {name} does not start"))?;
+        Ok(())
+    }
 }
 
 /// Removes all but the newest packages.

@@ -17,7 +17,7 @@ fn site() -> tempfile::TempDir {
     fs::create_dir_all(root.join("pkg")).unwrap();
     fs::create_dir_all(root.join("empty")).unwrap();
     fs::write(root.join("index.html"), "<p>page").unwrap();
-    fs::write(root.join("pkg/rrsis_bg.wasm"), b"\0asm").unwrap();
+    fs::write(root.join("pkg/rrsis_cpu_bg.wasm"), b"\0asm").unwrap();
     fs::write(root.join("a b%.json"), "{}").unwrap();
     let big: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
     fs::write(root.join("text.bpk"), big).unwrap();
@@ -66,7 +66,7 @@ fn ask(site: &str, method: &str, target: &str, headers: &str) -> Reply {
 #[test]
 fn types_are_what_browsers_want() {
     for (name, expected) in [
-        ("pkg/rrsis_bg.wasm", "application/wasm"),
+        ("pkg/rrsis_cpu_bg.wasm", "application/wasm"),
         ("worker.js", "text/javascript; charset=utf-8"),
         ("x.MJS", "text/javascript; charset=utf-8"),
         ("manifest.json", "application/json"),
@@ -89,8 +89,8 @@ fn names_are_decoded_once() {
     );
     assert_eq!(resolve(&root, "/").unwrap(), file("index.html"));
     assert_eq!(
-        resolve(&root, "http://host/pkg/./rrsis_bg.wasm").unwrap(),
-        file("pkg/rrsis_bg.wasm")
+        resolve(&root, "http://host/pkg/./rrsis_cpu_bg.wasm").unwrap(),
+        file("pkg/rrsis_cpu_bg.wasm")
     );
     assert_eq!(resolve(&root, "/pkg").unwrap(), Resolved::AddSlash);
     for target in [
@@ -210,7 +210,7 @@ fn a_download_can_be_resumed() {
 fn a_known_version_is_not_sent_again() {
     let dir = site();
     let site = in_background(dir.path().join("dist")).unwrap();
-    let reply = ask(&site, "GET", "/pkg/rrsis_bg.wasm", "");
+    let reply = ask(&site, "GET", "/pkg/rrsis_cpu_bg.wasm", "");
     assert_eq!(reply.header("content-type"), Some("application/wasm"));
     let (tag, date) = (
         reply.header("etag").unwrap(),
@@ -220,14 +220,14 @@ fn a_known_version_is_not_sent_again() {
         format!("If-None-Match: {tag}\r\n"),
         format!("If-Modified-Since: {date}\r\n"),
     ] {
-        let again = ask(&site, "GET", "/pkg/rrsis_bg.wasm", &headers);
+        let again = ask(&site, "GET", "/pkg/rrsis_cpu_bg.wasm", &headers);
         assert_eq!((again.status, again.body.len()), (304, 0), "{headers}");
     }
     assert_eq!(
         ask(
             &site,
             "GET",
-            "/pkg/rrsis_bg.wasm",
+            "/pkg/rrsis_cpu_bg.wasm",
             "If-None-Match: \"other\"\r\n"
         )
         .status,
@@ -258,7 +258,7 @@ fn a_connection_takes_request_after_request() {
     let site = in_background(dir.path().join("dist")).unwrap();
     let mut stream =
         TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
-    let request = "GET /pkg/rrsis_bg.wasm HTTP/1.1\r\nHost: x\r\n";
+    let request = "GET /pkg/rrsis_cpu_bg.wasm HTTP/1.1\r\nHost: x\r\n";
     write!(
         stream,
         "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n{request}\r\n{request}Connection: close\r\n\r\n"

@@ -31,7 +31,7 @@ pub fn everything(
     workspace: &Workspace,
     filter: Option<&str>,
     no_browser: bool,
-    profile: &str,
+    selection: &build::Selection,
 ) -> Result<ExitCode> {
     let scratch = workspace.root.join("target").join("xtask");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
@@ -54,7 +54,7 @@ pub fn everything(
     if no_browser {
         println!("browser tests: left out (--no-browser)");
     } else {
-        summary.add("browser tests", in_browser(&session, profile));
+        summary.add("browser tests", in_browser(&session, selection));
     }
     summary.mark_skipped(&fs::read_to_string(&session.skip_log).unwrap_or_default());
     // The one line that counts; nothing is printed after it.
@@ -66,7 +66,7 @@ pub fn everything(
     })
 }
 
-fn in_browser(session: &Session<'_>, profile: &str) -> Result<summary::Count> {
+fn in_browser(session: &Session<'_>, selection: &build::Selection) -> Result<summary::Count> {
     let node = setup::node(session.workspace)?;
     let chromium = setup::chromium()?;
     let firefox = setup::firefox()
@@ -75,7 +75,7 @@ fn in_browser(session: &Session<'_>, profile: &str) -> Result<summary::Count> {
     let binary = native::binary(session)?;
     // Not dist/: that is for what ships.
     let site = session.scratch.join("site");
-    build::site(session.workspace, profile, &site)?;
+    build::site(session.workspace, selection, &site)?;
     let browsers = browser::Browsers { chromium, firefox };
     browser::run(session, &node, &browsers, &binary, &site)
 }
