@@ -5,7 +5,7 @@
 //! of each of 4 rows at a time. Eight sums of four lanes stay in registers for a whole block.
 //!
 //! Four lanes are `v128` on WebAssembly and an array elsewhere, where tests compare the same code
-//! with the definition. With the feature `relaxed-simd` a product and its sum are one instruction.
+//! with the definition.
 
 use std::cell::RefCell;
 
@@ -87,11 +87,6 @@ pub unsafe fn gemm(
     }
 }
 
-// A function with another function's instructions in it has to name the same target feature.
-#[cfg_attr(
-    all(target_arch = "wasm32", feature = "relaxed-simd"),
-    target_feature(enable = "relaxed-simd")
-)]
 unsafe fn gemm_by_rows(
     [m, n, k]: [usize; 3],
     dst: Matrix,
@@ -209,15 +204,7 @@ unsafe fn pack_left(
 }
 
 /// Sums of a tile: `rows` rows of the block from `tile` on (whose columns lie in order) with a panel.
-#[cfg_attr(
-    all(target_arch = "wasm32", feature = "relaxed-simd"),
-    inline,
-    target_feature(enable = "relaxed-simd")
-)]
-#[cfg_attr(
-    not(all(target_arch = "wasm32", feature = "relaxed-simd")),
-    inline(always)
-)]
+#[inline(always)]
 unsafe fn product(
     block: Matrix,
     tile: usize,
@@ -237,8 +224,8 @@ unsafe fn product(
             let (left, right) = (Lanes::load(at), Lanes::load(at.add(4)));
             for (sums, values) in sums.iter_mut().zip([a0, a1, a2, a3]) {
                 let value = Lanes::load_splat(values.add(index));
-                sums[0] = sums[0].plus_product(value, left);
-                sums[1] = sums[1].plus_product(value, right);
+                sums[0] = sums[0].plus(value.times(left));
+                sums[1] = sums[1].plus(value.times(right));
             }
             at = at.add(COLUMNS);
         }
@@ -321,19 +308,6 @@ impl Lanes {
     fn times(self, other: Self) -> Self {
         Self(core::arch::wasm32::f32x4_mul(self.0, other.0))
     }
-    #[cfg(feature = "relaxed-simd")]
-    #[inline]
-    #[target_feature(enable = "relaxed-simd")]
-    fn plus_product(self, left: Self, right: Self) -> Self {
-        Self(core::arch::wasm32::f32x4_relaxed_madd(
-            left.0, right.0, self.0,
-        ))
-    }
-    #[cfg(not(feature = "relaxed-simd"))]
-    #[inline(always)]
-    fn plus_product(self, left: Self, right: Self) -> Self {
-        self.plus(left.times(right))
-    }
 }
 
 /// Four lanes, for the tests.
@@ -363,9 +337,6 @@ impl Lanes {
     }
     fn times(self, other: Self) -> Self {
         Self(std::array::from_fn(|lane| self.0[lane] * other.0[lane]))
-    }
-    fn plus_product(self, left: Self, right: Self) -> Self {
-        self.plus(left.times(right))
     }
 }
 
