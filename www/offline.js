@@ -6,6 +6,13 @@
 const SHELL = "rrsis-shell-v1";
 const WEIGHTS = /\.bpk$/;
 
+/** How often what is kept was cleared (lib/forgetting.js): what was asked for before is not kept any more. */
+let forgotten = 0;
+new BroadcastChannel("rrsis-forget").addEventListener("message", () => {
+  forgotten += 1;
+  caches.delete(SHELL).catch(() => {});
+});
+
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 
@@ -20,26 +27,28 @@ self.addEventListener("fetch", (event) => {
 self.addEventListener("message", (event) => {
   if (event.data?.type !== "keep") return;
   const addresses = event.data.addresses.filter((href) => href.startsWith(self.registration.scope) && !WEIGHTS.test(href));
-  event.waitUntil(Promise.all(addresses.map((href) => fetch(href).then((response) => keep(href, response), () => {}))));
+  const begun = forgotten;
+  event.waitUntil(Promise.all(addresses.map((href) => fetch(href).then((response) => keep(href, response, begun), () => {}))));
 });
 
 async function answer(event) {
   const { request } = event;
+  const begun = forgotten;
   try {
     const response = await fetch(request);
-    event.waitUntil(keep(request.url, response.clone()));
+    event.waitUntil(keep(request.url, response.clone(), begun));
     return response;
   } catch (error) {
-    const cache = await caches.open(SHELL);
-    const kept = await cache.match(request.url, { ignoreSearch: request.mode === "navigate" });
+    const kept = await caches.match(request.url, { cacheName: SHELL, ignoreSearch: request.mode === "navigate" });
     if (kept) return kept;
     throw error;
   }
 }
 
-async function keep(href, response) {
+/** @param {number} begun what `forgotten` was when the file was asked for */
+async function keep(href, response, begun) {
   // A part of a file, or an error, must not stand for the file.
-  if (response.status !== 200 || response.redirected) return;
+  if (response.status !== 200 || response.redirected || begun !== forgotten) return;
   try {
     const cache = await caches.open(SHELL);
     await cache.put(href.split("#")[0], response);

@@ -4,6 +4,7 @@
  * The cache is a help and never a condition: it is missing in insecure contexts, refused in some
  * private windows, and full on some phones. Every failure here means "not cached".
  */
+import { onForgetting } from "./forgetting.js";
 
 export const NAME = "rrsis-weights-v1";
 
@@ -23,6 +24,13 @@ async function open() {
   }
 }
 
+/** Until somebody clears what is kept: what still arrives then stays in memory. */
+let keeping = true;
+onForgetting(() => {
+  keeping = false;
+  self.caches?.delete(NAME).catch(() => {});
+});
+
 /**
  * @param {string} sha256
  * @param {number} bytes what is not this long is not given out
@@ -30,7 +38,8 @@ async function open() {
  */
 export async function cached(sha256, bytes) {
   try {
-    const response = await (await open())?.match(key(sha256));
+    // Unlike `open`, this makes no cache.
+    const response = await self.caches?.match(key(sha256), { cacheName: NAME });
     const content = response && new Uint8Array(await response.arrayBuffer());
     return content?.length === bytes ? content : undefined;
   } catch {
@@ -43,6 +52,7 @@ export async function cached(sha256, bytes) {
  * @param {Uint8Array} content already checked against the hash
  */
 export async function keep(sha256, content) {
+  if (!keeping) return;
   try {
     // With its length, so that what is kept can be added up without reading it.
     const headers = { "content-length": String(content.length) };

@@ -1,4 +1,5 @@
 import { NAME as WEIGHTS } from "../lib/shard-cache.js";
+import { announceForgetting } from "../lib/forgetting.js";
 import { megabytes } from "../element/text.js";
 import { trustedScriptUrl } from "../lib/trusted.js";
 
@@ -37,6 +38,7 @@ export async function showStorage({ text, button }) {
     }
   };
   button.addEventListener("click", async () => {
+    announceForgetting();
     await Promise.all(CACHES.map((name) => caches.delete(name))).catch(() => {});
     await refresh();
   });
