@@ -10,7 +10,7 @@ import math
 import random
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from expressions import WORDS, draw, framed
 KINDS = {"category": 0.6, "attribute": 0.25, "relation": 0.15}
 #: how often something absent is asked for first, where a scene has such a triplet
 ABSENT = 0.36
+#: what has no objects: which part of it lies "beside the water" depends on where a label map happens to cut it
+STUFF = ("bare land", "road", "vegetation", "water")
 #: relation -> other ways to say it
 RELATIONS = {"along": ["along", "along", "by", "next to"], "beside": ["beside", "beside", "next to", "near"], "on": ["on"], "in": ["in"],
              "driving on": ["driving on", "on"], "with": ["with"], "along with": ["along with", "with"]}
@@ -95,11 +97,16 @@ def reworded(expression: str, rng: random.Random) -> str:
     return framed(expression, rng)
 
 
+def teaches(triplet: Triplet) -> bool:
+    """Whether a crop may ask for it: relations need a subject that comes in objects."""
+    return triplet.kind != "relation" or not triplet.expression.startswith(STUFF)
+
+
 class TripletSampler:
     """Draws scenes and what to ask about them."""
 
     def __init__(self, scenes: list[TripletScene]):
-        self.scenes = scenes
+        self.scenes = scenes = [s for scene in scenes if (s := replace(scene, triplets=list(filter(teaches, scene.triplets)))).triplets]
         self.sources = sorted({s.source for s in scenes})
         self.by_source = {name: [s for s in scenes if s.source == name] for name in self.sources}
         # What few scenes show ("bus") is asked for more often where it is.
