@@ -1,13 +1,18 @@
-// Memory that is refused, workers that are killed: the work fails with a sentence, and the page stays
-// usable without a reload.
+// Devices that are lost, memory that is refused, workers that are killed: the work is finished on
+// another path or fails with a sentence, and the page stays usable without a reload.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { SITE, SLOW, drop, find, input, lastError, launch, openPage, state, status, waitForPicture } from './harness.mjs';
+import {
+  DIST, SITE, SLOW, drop, find, inWorker, input, iou, lastError, lastMask, launch, nativeMask, openPage, state, status, waitForPicture, waitForState,
+} from './harness.mjs';
 import { blackPng } from './images.mjs';
 
 const SAMPLE = 'rotterdam-quay.jpg';
+const SAMPLE_FILE = join(DIST, 'samples', SAMPLE);
 const SAMPLE_URL = new URL(`samples/${SAMPLE}`, SITE).href;
+const note = (page) => page.locator('rrsis-segment .note').textContent();
 
 async function withSample(browser, attributes, prepare) {
   const page = await openPage(browser, { attributes, prepare });
@@ -104,6 +109,99 @@ describe('without a graphics card', () => {
     await works(page);
     await page.context().close();
   });
+});
+
+describe('with a graphics device (SwiftShader)', () => {
+  let browser;
+  before(async () => (browser = await launch({ webgpu: true })));
+  after(() => browser?.close());
+
+  const KEEP_DEVICES = `
+    self.devices = [];
+    const request = GPUAdapter.prototype.requestDevice;
+    GPUAdapter.prototype.requestDevice = async function (...options) {
+      const device = await request.apply(this, options);
+      self.devices.push(device);
+      return device;
+    };`;
+  const destroy = (page) => page.workers().at(-1).evaluate(() => self.devices.at(-1).destroy());
+
+  test('a device that is lost in the middle of a run: the CPU finishes it, and says so', { timeout: SLOW }, async () => {
+    const page = await withSample(browser, { device: 'auto', resolution: '128' }, (page) => inWorker(page, KEEP_DEVICES));
+    await running(page, 'water');
+    await destroy(page);
+    await waitForState(page, 'done', 'error');
+    assert.equal(await state(page), 'done', await status(page));
+    assert.match(await note(page), /^Running on the CPU: the graphics device failed/);
+    const { mask, device } = await lastMask(page);
+    assert.equal(device, 'cpu');
+    const native = await nativeMask(page, SAMPLE_FILE, 'water', ['--resolution', '128']);
+    assert.ok(iou(mask, native.mask) >= 0.99);
+    assert.deepEqual(await page.evaluate(() => errors), []);
+    await works(page, 'building');
+    await page.context().close();
+  });
+
+  test('a device that is lost between two runs: the next one is the CPU’s', { timeout: SLOW }, async () => {
+    const page = await withSample(browser, { device: 'auto', resolution: '64' }, (page) => inWorker(page, KEEP_DEVICES));
+    await works(page);
+    assert.equal((await lastMask(page)).device, 'webgpu');
+    await destroy(page);
+    await works(page, 'building');
+    assert.equal((await lastMask(page)).device, 'cpu');
+    assert.match(await note(page), /^Running on the CPU: the graphics device failed/);
+    await page.context().close();
+  });
+
+  test('where only WebGPU will do, a lost device is an error, and the next run opens it anew', { timeout: SLOW }, async () => {
+    const page = await withSample(browser, { device: 'webgpu', resolution: '64' }, (page) => inWorker(page, KEEP_DEVICES));
+    await running(page, 'water');
+    await destroy(page);
+    await waitForState(page, 'done', 'error');
+    assert.equal(await state(page), 'error');
+    assert.equal((await lastError(page)).code, 'device');
+    assert.match(await status(page), /graphics device was lost/);
+    await works(page);
+    assert.equal((await lastMask(page)).device, 'webgpu');
+    await page.context().close();
+  });
+
+  for (const [what, code] of [
+    ['throws', `GPUDevice.prototype.createBuffer = function (options) { if (self.full) throw new RangeError('no memory on the card'); return create.call(this, options); };`],
+    ['gives buffers that cannot be used', `GPUDevice.prototype.createBuffer = function (options) { return create.call(this, self.full ? { ...options, mappedAtCreation: false, size: 2 ** 40 } : options); };`],
+  ]) {
+    test(`a card whose memory is used up in the middle (it ${what}): the CPU finishes the work`, { timeout: SLOW }, async () => {
+      const page = await withSample(browser, { device: 'auto', resolution: '64' }, (page) => inWorker(page, `const create = GPUDevice.prototype.createBuffer; ${code}`));
+      await works(page);
+      assert.equal((await lastMask(page)).device, 'webgpu');
+      await page.workers().at(-1).evaluate(() => (self.full = true));
+      // Another size: buffers that are there already do not do.
+      await page.evaluate(() => (document.querySelector('rrsis-segment').resolution = 128));
+      await find(page, 'building');
+      assert.equal(await state(page), 'done', await status(page));
+      assert.equal((await lastMask(page)).device, 'cpu');
+      assert.match(await note(page), /^Running on the CPU: the graphics device failed/);
+      await page.context().close();
+    });
+  }
+
+  for (const [what, code, reason] of [
+    ['without timestamp-query', `Object.defineProperty(GPUAdapter.prototype, 'features', { get: () => new Set() });`, /lacks timestamp-query/],
+    ['with small bindings', `Object.defineProperty(GPUSupportedLimits.prototype, 'maxStorageBufferBindingSize', { get: () => 2 ** 20 });`, /maxStorageBufferBindingSize 1048576/],
+    ['with small workgroups', `Object.defineProperty(GPUSupportedLimits.prototype, 'maxComputeInvocationsPerWorkgroup', { get: () => 64 });`, /maxComputeInvocationsPerWorkgroup 64/],
+    ['that is not there', `GPU.prototype.requestAdapter = async () => null;`, /found no graphics adapter/],
+    ['whose request fails', `GPU.prototype.requestAdapter = async () => { throw new DOMException('blocked', 'OperationError'); };`, /found no graphics adapter/],
+    ['that gives no device', `GPUAdapter.prototype.requestDevice = async () => { throw new DOMException('refused here', 'OperationError'); };`, /device/],
+  ]) {
+    test(`an adapter ${what} leaves the work to the CPU, and says why`, { timeout: SLOW }, async () => {
+      const page = await withSample(browser, { device: 'auto', resolution: '64' }, (page) => inWorker(page, code));
+      await works(page);
+      assert.equal((await lastMask(page)).device, 'cpu');
+      assert.match(await note(page), /^Running on the CPU: /);
+      assert.match(await note(page), reason);
+      await page.context().close();
+    });
+  }
 });
 
 /** A WebAssembly module whose memory may not grow beyond so many pages of 64 KiB. */

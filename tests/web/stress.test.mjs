@@ -2,11 +2,23 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { SITE, SLOW, launch, openPage } from './harness.mjs';
+import { SITE, SLOW, inWorker, launch, memoryOf, openPage } from './harness.mjs';
 
 const SAMPLE_URL = new URL('samples/rotterdam-streets.jpg', SITE).href;
 const ATTRIBUTES = { device: 'cpu', resolution: '64' };
 
+
+/** The memories of the program, where a test can read them. */
+const KEEP_MEMORY = `
+  self.memories = [];
+  for (const way of ['instantiate', 'instantiateStreaming']) {
+    const original = WebAssembly[way];
+    WebAssembly[way] = async (...options) => {
+      const made = await original(...options);
+      self.memories.push((made.instance ?? made).exports.memory);
+      return made;
+    };
+  }`;
 
 describe('under stress', () => {
   let browser;
@@ -68,6 +80,49 @@ describe('under stress', () => {
     assert.equal(done.lengths.length, 1);
     assert.ok(done.lengths[0] > 100_000);
     assert.equal(page.workers().length, 1);
+    await page.context().close();
+  });
+
+  test('500 runs take no more memory than the first ones', { timeout: SLOW }, async (t) => {
+    const page = await openPage(browser, {
+      attributes: ATTRIBUTES,
+      prepare: (page) => inWorker(page, KEEP_MEMORY),
+    });
+    await page.evaluate((address) => document.querySelector('rrsis-segment').segment(address, 'vegetation'), SAMPLE_URL);
+    const devtools = await page.context().newCDPSession(page);
+    const measure = async () => {
+      await devtools.send('HeapProfiler.collectGarbage');
+      const [worker] = page.workers();
+      const wasm = await worker.evaluate(() => self.memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0));
+      const { usedSize, backingStorageSize = 0 } = await devtools.send('Runtime.getHeapUsage');
+      return { wasm, heap: usedSize + backingStorageSize, renderer: memoryOf(browser)?.renderer?.now ?? 0 };
+    };
+    const runs = (count) =>
+      page.evaluate(
+        async ({ address, count }) => {
+          const element = document.querySelector('rrsis-segment');
+          const expressions = ['vegetation', 'building', 'road', 'water'];
+          // A picture of its own each time, so that nothing but the weights is kept from one to the next.
+          for (let run = 0; run < count; run += 1) {
+            const image = await (await fetch(address)).blob();
+            await element.segment(image, expressions[run % expressions.length]);
+          }
+          return globalThis.results.splice(0).length;
+        },
+        { address: SAMPLE_URL, count },
+      );
+    await runs(50);
+    const early = await measure();
+    let done = 50;
+    while (done < 500) done += await runs(50);
+    const late = await measure();
+    const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+    for (const what of ['wasm', 'heap', 'renderer']) t.diagnostic(`${what}: ${megabytes(early[what])} after 50 runs, ${megabytes(late[what])} after ${done}`);
+    assert.equal(done, 500);
+    assert.equal(page.workers().length, 1, 'one worker did it all');
+    assert.equal(late.wasm, early.wasm, 'the memory of the program has not grown');
+    assert.ok(late.heap - early.heap < 3e6, `the page’s heap grew by ${megabytes(late.heap - early.heap)}`);
+    assert.ok(late.renderer - early.renderer < 60e6, `the process grew by ${megabytes(late.renderer - early.renderer)}`);
     await page.context().close();
   });
 });
