@@ -76,7 +76,7 @@ impl Simd for Wasm {
     #[inline(always)]
     unsafe fn mul_add(a: v128, b: v128, c: v128) -> v128 {
         #[cfg(feature = "relaxed-simd")]
-        return unsafe { f32x4_relaxed_madd(a, b, c) };
+        return f32x4_relaxed_madd(a, b, c);
         #[cfg(not(feature = "relaxed-simd"))]
         f32x4_add(f32x4_mul(a, b), c)
     }
@@ -97,7 +97,7 @@ impl Simd for Wasm {
     unsafe fn dot(sums: v128, weights: v128, codes: v128) -> v128 {
         // What the second factor leaves open does not concern codes below 128.
         #[cfg(feature = "relaxed-simd")]
-        return unsafe { i32x4_relaxed_dot_i8x16_i7x16_add(weights, codes, sums) };
+        return i32x4_relaxed_dot_i8x16_i7x16_add(weights, codes, sums);
         #[cfg(not(feature = "relaxed-simd"))]
         i32x4_add(sums, i32x4_dot_i16x8(weights, codes))
     }
