@@ -71,11 +71,11 @@ const bytes = (folder, names) => readdirSync(folder).filter((name) => names.test
 const zipped = (file) => gzipSync(readFileSync(file), { level: 9 }).length;
 
 const program = zipped(join(DIST, 'pkg', PROGRAM.cpu));
-const ours = (name, exact, folder, model) => ({
+const ours = (name, exact, folder, model, precision) => ({
   name,
   exact,
   script: 'ours.mjs',
-  options: { model: new URL(model, ORIGIN).href },
+  options: { model: new URL(model, ORIGIN).href, precision },
   weights: bytes(folder, /\.bpk$/),
   program,
 });
@@ -88,8 +88,9 @@ const theirs = (suffix) => ({
   program: zipped(join(dist, THEIR_PROGRAM)),
 });
 const sides = [
-  ours('rrsis, f32', true, MODEL, 'bench/model/'),
-  ours('rrsis, as shipped', false, SHIPPED, 'models/rrsis-small/'),
+  ours('rrsis, f32', true, MODEL, 'bench/model/', 'f32'),
+  ours('rrsis, weights as shipped, products f32', false, SHIPPED, 'models/rrsis-small/', 'f32'),
+  ours('rrsis, weights as shipped, products int8', false, SHIPPED, 'models/rrsis-small/', 'int8'),
   ...['', '-int8'].filter((suffix) => existsSync(join(ONNX, `vision${suffix}.onnx`))).map(theirs),
 ];
 

@@ -2,8 +2,8 @@
 
 import { createSegmenter } from '../../engine.js';
 
-export function create({ model }) {
-  const segmenter = createSegmenter({ model, device: 'cpu' });
+export function create({ model, precision }) {
+  const segmenter = createSegmenter({ model, device: 'cpu', precision });
   return {
     load: () => segmenter.load(),
     async segment(image, expression) {
