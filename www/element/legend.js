@@ -10,6 +10,8 @@ import { area, percent, shortened } from "./text.js";
  */
 export function showLegend(list, layers, { selected, gsd }, act) {
   const focused = list.getRootNode().activeElement?.dataset?.control;
+  // Chromium 156 keeps radio buttons that were removed in their group, and with them the layer and its masks.
+  for (const radio of list.querySelectorAll("input[type=radio]")) radio.name = "";
   list.replaceChildren(...layers.toReversed().map((layer) => row(layer, layers, selected, gsd, act)));
   // The button that was pressed keeps the focus although its row was made anew.
   if (focused) list.querySelector(`[data-control="${CSS.escape(focused)}"]`)?.focus();
