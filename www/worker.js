@@ -14,7 +14,7 @@
  */
 import { asRrsisError, abortReason, RrsisError } from "./lib/errors.js";
 import { downloadExactly, request } from "./lib/download.js";
-import { explained, holdLifeline, watchGraphics, watchMemory, watchTraps } from "./lib/failures.js";
+import { explained, holdLifeline, watchGraphics, watchMemory, watchTraps, withLoss } from "./lib/failures.js";
 import { chooseProgram, fileOf, loadProgram, ProgramError } from "./lib/program.js";
 import { cached, forget, keep } from "./lib/shard-cache.js";
 import { readManifest } from "./lib/manifest.js";
@@ -62,7 +62,8 @@ async function run(id, work) {
     const { value, transfer = [] } = await work(controller.signal);
     // Nobody waits for the answer of a cancelled job.
     if (!controller.signal.aborted) post({ type: "done", id, value }, transfer);
-  } catch (error) {
+  } catch (failure) {
+    const error = await withLoss(failure);
     if (controller.signal.aborted) return;
     fail(error, id);
   } finally {

@@ -139,7 +139,7 @@ impl VisionEngine {
                 let data = margin
                     .into_data_async()
                     .await
-                    .map_err(|error| error.to_string())?
+                    .map_err(|error| cause(&error.to_string()))?
                     .convert::<f32>()
                     .try_into_vec::<f32>()
                     .map_err(|error| format!("{error:?}"))?;
@@ -162,5 +162,33 @@ impl VisionEngine {
             }
             _ => panic!("features of another device"),
         }
+    }
+}
+
+/// What a device says of its failure, in a line: the last of its causes, without the calls that led there.
+fn cause(report: &str) -> String {
+    let causes = report.split("Backtrace:").next().unwrap_or_default();
+    causes
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && *line != "Caused by:")
+        .unwrap_or(report)
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cause;
+
+    #[test]
+    fn a_failure_is_told_by_its_last_cause() {
+        let report = "An error happened during execution\nCaused by:\n  the staging buffer could not be mapped: lost\n\
+                      Backtrace:\nNo backtrace available";
+        assert_eq!(
+            cause(report),
+            "the staging buffer could not be mapped: lost"
+        );
+        assert_eq!(cause("lost"), "lost");
+        assert_eq!(cause(""), "");
     }
 }

@@ -54,6 +54,20 @@ export function watchTraps(onTrap) {
   self.addEventListener("unhandledrejection", listen);
 }
 
+/** How the last graphics device was lost. @type {RrsisError | undefined} */
+let lost;
+
+/**
+ * An error of the device as one for the person: work on a lost device fails by whatever it did next,
+ * a moment before the browser tells of the loss.
+ * @param {unknown} error
+ */
+export async function withLoss(error) {
+  if (error?.code !== "device") return error;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return lost ?? error;
+}
+
 /**
  * Calls `onLost` when a graphics device that the program has opened is gone: driver reset, card
  * unplugged, memory of the card exhausted.
@@ -67,7 +81,8 @@ export function watchGraphics(onLost) {
     const device = await request.apply(this, options);
     device.lost.then(({ message }) => {
       const why = message ? ` (${message.slice(0, 200)})` : "";
-      onLost(new RrsisError("device", `The graphics device was lost${why}. Try again.`));
+      lost = new RrsisError("device", `The graphics device was lost${why}. Try again.`);
+      onLost(lost);
     });
     return device;
   };
