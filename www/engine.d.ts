@@ -9,6 +9,7 @@ export class RrsisError extends Error {
 
 export type Device = "webgpu" | "cpu";
 export type DeviceChoice = "auto" | Device;
+export type Precision = "int8" | "f32";
 export type Part = "tokenizer" | "text" | "vision";
 
 /** What is going on. Bytes are summed over all files of the model and the program. */
@@ -69,10 +70,10 @@ export interface SegmenterOptions {
   /** "auto" (default): WebGPU where it can be used, else the CPU. */
   device?: DeviceChoice;
   /**
-   * How a CPU multiplies: in 32 bits ("f32", the default), or weights in 8 and activations in 7 bits,
-   * which is faster and costs a little accuracy. WebGPU computes in 32 bits in any case.
+   * How a CPU multiplies: weights in 8 and activations in 7 bits ("int8", the default), or both in 32
+   * ("f32"), which is slower and a little more exact. WebGPU computes in 32 bits in any case.
    */
-  precision?: "f32" | "int8";
+  precision?: Precision;
   /** Side to which the image is resized for the network: a multiple of 32 from 64 to 1024. */
   resolution?: number;
 }

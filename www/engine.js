@@ -25,7 +25,7 @@ export const ALL_PARTS = ["tokenizer", "text", "vision"];
  * precision share one worker and one copy of the weights.
  *
  * @param {{model?: string | URL, device?: "auto" | "webgpu" | "cpu", precision?: "f32" | "int8", resolution?: number}} [options]
- *   `precision`: how a CPU multiplies; "int8" is faster and costs a little accuracy
+ *   `precision`: how a CPU multiplies; "int8" (default) is faster than "f32", and a little less exact
  */
 export function createSegmenter(options) {
   return new Segmenter(options);
@@ -43,7 +43,7 @@ export class Segmenter extends EventTarget {
   /** Whether all parts of the model are there. */
   complete = false;
 
-  constructor({ model = DEFAULT_MODEL, device = "auto", precision = "f32", resolution } = {}) {
+  constructor({ model = DEFAULT_MODEL, device = "auto", precision = "int8", resolution } = {}) {
     super();
     if (!DEVICES.includes(device)) {
       throw new RrsisError("options", `device is "${device}", but must be ${DEVICES.map((d) => `"${d}"`).join(", ")}.`);

@@ -1,6 +1,6 @@
 /** <rrsis-segment>: an aerial image and an expression in, a mask out, computed on this machine. */
 
-import type { DeviceChoice, ImageSource, Progress, RrsisError, SegmentOptions, SegmentResult } from "./engine.js";
+import type { DeviceChoice, ImageSource, Precision, Progress, RrsisError, SegmentOptions, SegmentResult } from "./engine.js";
 
 export * from "./engine.js";
 
@@ -34,6 +34,8 @@ export class RrsisSegment extends HTMLElement {
   expression: string;
   /** Attribute `device`: "auto" by default. */
   device: DeviceChoice;
+  /** Attribute `precision`: how a CPU multiplies; "int8" by default. */
+  precision: Precision;
   /** Attribute `resolution`: side to which the image is resized for the network; null: the model's own. */
   resolution: number | null;
   /** Attribute `samples`: URL of a list of samples (see samples/samples.json). */

@@ -25,7 +25,7 @@ export { createSegmenter, DEFAULT_MODEL, RrsisError };
 const MASK_COLOR = "#ff2d8a";
 
 export class RrsisSegment extends HTMLElement {
-  static observedAttributes = ["model", "src", "expression", "device", "resolution", "samples", "poster"];
+  static observedAttributes = ["model", "src", "expression", "device", "precision", "resolution", "samples", "poster"];
 
   /** @type {Record<string, any>} parts of the shadow document by class name */
   #ui = {};
@@ -97,7 +97,7 @@ export class RrsisSegment extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
     if (name === "expression") this.#ui.expression.value = after ?? "";
-    if (["model", "device", "resolution"].includes(name)) {
+    if (["model", "device", "precision", "resolution"].includes(name)) {
       this.#cancel();
       this.#dropEngine();
       if (this.hasAttribute("state") && this.#pending === 0) this.#settle();
@@ -137,6 +137,13 @@ export class RrsisSegment extends HTMLElement {
   }
   set device(value) {
     this.#reflect("device", value);
+  }
+  /** How a CPU multiplies: "int8" or "f32". */
+  get precision() {
+    return this.getAttribute("precision") ?? "int8";
+  }
+  set precision(value) {
+    this.#reflect("precision", value);
   }
   /** Side that the image is resized to for the network; null: the model's own. */
   get resolution() {
@@ -382,6 +389,7 @@ export class RrsisSegment extends HTMLElement {
       const engine = createSegmenter({
         model: this.model,
         device: this.device,
+        precision: this.precision,
         resolution: this.resolution ?? undefined,
       });
       engine.addEventListener("progress", ({ detail }) => {

@@ -178,10 +178,11 @@ export const lastMask = (page) =>
     return { width, height, mask: Array.from(mask), device };
   });
 
-/** The mask of the native command, read by the browser. */
+/** The mask of the native command, as a page's CPU computes it unless `options` say otherwise, read by the browser. */
 export async function nativeMask(page, image, expression, options = []) {
   const out = join(mkdtempSync(join(tmpdir(), 'rrsis-native-')), 'mask.png');
-  const args = ['segment', image, expression, '--model', MODEL, '--device', 'cpu', '--out', out, ...options];
+  const precision = options.includes('--precision') ? [] : ['--precision', 'int8'];
+  const args = ['segment', image, expression, '--model', MODEL, '--device', 'cpu', '--out', out, ...precision, ...options];
   await promisify(execFile)(required('RRSIS_BIN'), args);
   const encoded = readFileSync(out).toString('base64');
   return page.evaluate(async (encoded) => {

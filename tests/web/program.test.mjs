@@ -37,16 +37,20 @@ describe('program: on the CPU', () => {
   before(async () => (browser = await launch()));
   after(() => browser?.close());
 
-  test('program: with and without relaxed SIMD it gives the native command’s mask', { timeout: SLOW }, async () => {
-    for (const [code, module] of [
-      ['', PROGRAM.cpu],
-      ['WebAssembly.validate = () => false;', 'rrsis_cpu_bg.wasm'],
+  test('program: with and without relaxed SIMD, in 8 bits and in f32, it gives the native command’s mask', { timeout: SLOW }, async () => {
+    const plain = 'WebAssembly.validate = () => false;';
+    for (const [code, module, precision] of [
+      ['', PROGRAM.cpu, 'int8'],
+      ['', PROGRAM.cpu, 'f32'],
+      [plain, 'rrsis_cpu_bg.wasm', 'int8'],
+      [plain, 'rrsis_cpu_bg.wasm', 'f32'],
     ]) {
-      const page = await pageOf(browser, code);
+      const page = await pageOf(browser, code, precision === 'int8' ? {} : { precision });
       const found = await mask(page);
       assert.deepEqual(modules(page), [module]);
-      const native = await nativeMask(page, join(DIST, 'samples', SAMPLE), 'water', ['--resolution', RESOLUTION]);
-      assert.ok(iou(found.mask, native.mask) >= 0.99, `${module}: IoU ${iou(found.mask, native.mask)}`);
+      const options = ['--resolution', RESOLUTION, '--precision', precision];
+      const native = await nativeMask(page, join(DIST, 'samples', SAMPLE), 'water', options);
+      assert.ok(iou(found.mask, native.mask) >= 0.99, `${module}, ${precision}: IoU ${iou(found.mask, native.mask)}`);
       await page.context().close();
     }
   });
@@ -73,7 +77,12 @@ describe('program: with WebGPU (SwiftShader)', () => {
         "Object.defineProperty(GPUSupportedLimits.prototype, 'maxStorageBufferBindingSize', { get: () => 1024 });",
         /the graphics adapter has maxStorageBufferBindingSize 1024/,
       ],
+      [
+        "Object.defineProperty(GPUSupportedLimits.prototype, 'maxComputeInvocationsPerWorkgroup', { get: () => 64 });",
+        /maxComputeInvocationsPerWorkgroup 64/,
+      ],
       ['GPU.prototype.requestAdapter = async () => null;', /found no graphics adapter/],
+      ["GPU.prototype.requestAdapter = async () => { throw new DOMException('blocked', 'OperationError'); };", /found no graphics adapter/],
     ]) {
       const page = await pageOf(browser, code);
       assert.equal((await mask(page)).device, 'cpu');

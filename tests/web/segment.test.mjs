@@ -280,7 +280,7 @@ describe('with WebGPU (SwiftShader)', () => {
     await drop(page, { address: SAMPLE_URL, name: SAMPLE });
     await find(page, 'water');
     assert.equal(await state(page), 'done', await status(page));
-    const { device } = await sameAsNative(page, 'water', ['--resolution', '128']);
+    const { device } = await sameAsNative(page, 'water', ['--resolution', '128', '--precision', 'f32']);
     assert.equal(device, 'webgpu');
     const stages = await page.evaluate(() => [...new Set(progress.map(({ stage }) => stage))]);
     assert.deepEqual(stages, ['download', 'compiling', 'running']);
