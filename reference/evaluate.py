@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from aerial import NEVER, iou, load_split, target, validation_pairs
 from expressions import LABELS, WORDS, TextFeatures
 from rrsis_twin import Rrsis
-from train import VALIDATED, predict
+from train import VALIDATED, labelled_pairs, predict
 
 EXTRA = ["bare land", "vehicle", "bus", "van"]
 
@@ -87,10 +87,8 @@ def evaluate_pairs(net: Rrsis, text: TextFeatures, folder: Path, device: str, sh
     """Pairs in the RefSegRS release layout (`images/`, `masks/`, `output_phrase_*.txt`): plain category expressions apart."""
     known, other, absent, rows = defaultdict(list), [], [], []
     trained = {w for concept in LABELS for w in WORDS[concept]}
-    for line in next(folder.glob("output_phrase_*.txt")).read_text().splitlines():
-        name, expression = line.split(" ", 1)
-        image = Image.open(next((folder / "images").glob(f"{name}.*"))).convert("RGB")
-        mask = (np.asarray(Image.open(next((folder / "masks").glob(f"{name}.*"))).convert("L")) > 0).astype(np.uint8)
+    for pair in sum(labelled_pairs(folder), []):
+        image, expression, mask = pair.scene.image, pair.expression, pair.mask
         predicted = predict(net, text, image, expression, device)
         if not mask.any():
             absent.append(bool(predicted.mean() < 1e-3))
@@ -99,7 +97,7 @@ def evaluate_pairs(net: Rrsis, text: TextFeatures, folder: Path, device: str, sh
             sample = iou(predicted, mask)
             known[expression].append(sample) if expression in trained else other.append(sample)
             title = f"IoU {sample[0] / max(1, sample[1]):.2f}"
-        rows.append((f"{name} {expression} {title}", image, mask, predicted))
+        rows.append((f"{expression} {title}", image, mask, predicted))
     if sheets:
         for i in range(0, len(rows), 10):
             sheet(rows[i:i + 10], sheets / f"pairs_{i // 10}.png")

@@ -164,7 +164,8 @@ def main() -> None:
     if o.resume and (o.out / "state.pth").exists():
         state = torch.load(o.out / "state.pth", map_location=device, weights_only=False)
         net.model.load_state_dict(state["model"])
-        distillation.load_state_dict(state["distillation"])
+        if o.distill:
+            distillation.load_state_dict(state["distillation"])
         ema.model.load_state_dict(state["ema"])
         optimiser.load_state_dict(state["optimiser"])
         rng.setstate(state["rng"])
