@@ -1,4 +1,7 @@
-"""What a crop of triplets may ask for."""
+"""What a crop of triplets may ask for.
+
+    python reference/tests/test_triplets.py
+"""
 
 from __future__ import annotations
 
@@ -29,3 +32,10 @@ def test_scenes_keep_what_teaches_and_go_where_nothing_does() -> None:
     empty = TripletScene("b", "s", Path("b.jpg"), [triplet("vegetation along the road", "relation")])
     sampler = TripletSampler([mixed, empty])
     assert [[t.expression for t in s.triplets] for s in sampler.scenes] == [["water"]]
+
+
+if __name__ == "__main__":
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            test()
+            print("ok", name)
