@@ -213,17 +213,6 @@ struct Product<'a> {
     stride: usize,
 }
 
-/// Where a tile is written, and what it starts from.
-struct Place<F> {
-    first: *mut f32,
-    stride: usize,
-    rows: usize,
-    /// Columns that exist; the others of the panel are not touched.
-    columns: usize,
-    add: bool,
-    bias: [F; 2],
-}
-
 impl Task for Product<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
@@ -240,6 +229,7 @@ impl Task for Product<'_> {
             for piece in self.pieces {
                 for depth in (0..piece.length).step_by(DEPTH) {
                     let length = DEPTH.min(piece.length - depth);
+                    let add = offset > 0 || self.write == Write::Add;
                     for first in (0..outputs).step_by(width) {
                         let columns = width.min(outputs - first);
                         padded.fill(0.0);
@@ -257,20 +247,16 @@ impl Task for Product<'_> {
                                 let rows = ROWS.min(height - tile);
                                 let row = top + tile;
                                 let left = piece.values.as_ptr().add(row * piece.stride + depth);
-                                let place = Place::<S::Floats> {
-                                    first: self.out.as_mut_ptr().add(row * self.stride + first),
-                                    stride: self.stride,
-                                    rows,
-                                    columns,
-                                    add: offset > 0 || self.write == Write::Add,
-                                    bias,
-                                };
                                 // Rows that are missing at the end are those of the last one.
                                 let left: [*const f32; ROWS] = std::array::from_fn(|index| {
                                     left.add(index.min(rows - 1) * piece.stride)
                                 });
-                                let sums = tile_of::<S>(left, panel, length, place.bias);
-                                write_tile::<S>(&place, &sums);
+                                let sums = tile_of::<S>(left, panel, length, bias);
+                                for (index, sums) in sums.into_iter().enumerate().take(rows) {
+                                    let to = (row + index) * self.stride + first;
+                                    let to = self.out.as_mut_ptr().add(to);
+                                    write_row::<S>(to, sums, columns, add);
+                                }
                             }
                         }
                     }
@@ -326,18 +312,7 @@ unsafe fn tile_of<S: Simd>(
     sums
 }
 
-#[inline(always)]
-unsafe fn write_tile<S: Simd>(place: &Place<S::Floats>, sums: &[[S::Floats; 2]; ROWS]) {
-    for (row, sums) in sums.iter().enumerate().take(place.rows) {
-        // SAFETY: inside `out`, of which `columns` values of each row may be touched.
-        unsafe {
-            let to = place.first.add(row * place.stride);
-            write_row::<S>(to, *sums, place.columns, place.add);
-        }
-    }
-}
-
-/// Writes `columns` values of two vectors.
+/// Writes `columns` values of two vectors; the others of the panel do not exist, and are not touched.
 #[inline(always)]
 pub(crate) unsafe fn write_row<S: Simd>(
     to: *mut f32,

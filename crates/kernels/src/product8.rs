@@ -7,7 +7,7 @@
 //! Seven bits are what the instruction `i32x4.relaxed_dot_i8x16_i7x16_add` gives the same result for on
 //! every processor. Sums are 32-bit integers, and the same wherever they are computed.
 
-use crate::product::{Piece, ROWS, Write, check, panel_width, write_row};
+use crate::product::{HEIGHT, Piece, ROWS, Write, check, panel_width, write_row};
 use crate::simd::{Code, GROUP, Simd, Task, Weight, run};
 
 /// Largest code of an activation.
@@ -135,8 +135,6 @@ struct Product<'a> {
 impl Task for Product<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // Rows that go through all panels before the next rows do.
-        const HEIGHT: usize = 64;
         let width = 2 * S::LANES;
         let matrix = self.matrix;
         let mut padded = [0.0; 16];
