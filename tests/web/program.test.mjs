@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
   DIST, PROGRAM, SITE, SLOW,
-  drop, find, iou, lastMask, launch, nativeMask, openPage, state, status,
+  drop, find, inWorker, iou, lastMask, launch, nativeMask, openPage, state, status,
 } from './harness.mjs';
 
 const SAMPLE = 'rotterdam-quay.jpg';
@@ -16,14 +16,7 @@ const modules = (page) => page.requests.filter((url) => url.endsWith('.wasm')).m
 
 /** A page whose worker runs `code` before it looks at what the browser can do. */
 const pageOf = (browser, code, attributes = {}) =>
-  openPage(browser, {
-    attributes: { resolution: RESOLUTION, ...attributes },
-    prepare: (page) =>
-      page.context().route('**/lib/program.js', async (route) => {
-        const response = await route.fetch();
-        await route.fulfill({ response, body: `${code}\n${await response.text()}` });
-      }),
-  });
+  openPage(browser, { attributes: { resolution: RESOLUTION, ...attributes }, prepare: (page) => inWorker(page, code) });
 
 async function mask(page) {
   await drop(page, { address: SAMPLE_URL, name: SAMPLE });
