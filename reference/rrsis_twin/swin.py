@@ -71,10 +71,18 @@ class WindowAttention(nn.Module):
         return self.proj((weights @ v).transpose(1, 2).reshape(b, n, c))
 
 
+def drop_path(x: Tensor, rate: float) -> Tensor:
+    """Stochastic depth: leaves a branch out of some samples of (B, HW, C), and scales the others up."""
+    keep = torch.rand(x.shape[0], 1, 1, device=x.device, dtype=x.dtype) >= rate
+    return x * keep / (1 - rate)
+
+
 class SwinBlock(nn.Module):
     def __init__(self, dim: int, heads: int, window: int, shift: int, mlp_ratio: float):
         super().__init__()
         self.window, self.shift = window, shift
+        #: how often each branch is left out while training
+        self.drop_path = 0.0
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, heads, window)
         self.norm2 = nn.LayerNorm(dim)
@@ -92,8 +100,11 @@ class SwinBlock(nn.Module):
         y = from_windows(self.attn(to_windows(y, w), mask if s else None), w, hp, wp)
         if s:
             y = y.roll((s, s), (1, 2))
-        x = x + y[:, :h, :width].reshape(b, h * width, c)
-        return x + self.mlp(self.norm2(x))
+        y = y[:, :h, :width].reshape(b, h * width, c)
+        drops = self.training and self.drop_path > 0
+        x = x + (drop_path(y, self.drop_path) if drops else y)
+        y = self.mlp(self.norm2(x))
+        return x + (drop_path(y, self.drop_path) if drops else y)
 
 
 class PatchMerging(nn.Module):
