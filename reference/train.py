@@ -26,6 +26,7 @@ from pairs import absent_pairs, labelled_pairs, triplet_pairs, validate, validat
 from rrsis_twin import Rrsis, RrsisConfig
 from rrsis_twin.bert import load_minilm
 from rrsis_twin.decoder import upsample
+from supervision import ConceptHeads, concepts
 from teacher import Distillation, Teacher
 from triplets import TripletSampler, load_triplets
 
@@ -61,6 +62,8 @@ def options() -> argparse.Namespace:
     p.add_argument("--triplets", action="append", default=[], metavar="DIR=SHARE",
                    help="data set in the RefSegRS layout and its share of the crops; `best` is chosen on the first val split among them")
     p.add_argument("--distill", type=float, default=0.0, help="weight of the encoder's second target, what a CNN sees (teacher.py), at first")
+    p.add_argument("--concepts", type=float, default=0.0, help="weight of the encoder's third target, where each concept is (supervision.py)")
+    p.add_argument("--mask-gradient", type=float, default=1.0, help="what is left of the masks' gradient where it enters a stage of the encoder")
     p.add_argument("--teacher", type=Path, help="weights of that CNN; else those in its package")
     p.add_argument("--distill-part", type=float, default=1.0, help="share of the run in which that weight falls to nothing")
     p.add_argument("--validate", type=int, default=120, help="present targets of the validation split that are looked at; a third as many absent ones")
@@ -119,9 +122,11 @@ def main() -> None:
     for i, block in enumerate(blocks):
         block.drop_path = o.drop_path * i / max(1, len(blocks) - 1)
     ema = copy.deepcopy(net)
+    net.model.backbone.mask_gradient = o.mask_gradient
     distillation = Distillation(net.config.dims).to(device) if o.distill else nn.Module()
+    heads = ConceptHeads(net.config.dims).to(device)
     teacher = Teacher(device, o.teacher) if o.distill else None
-    learned = nn.ModuleList([net.model, distillation])
+    learned = nn.ModuleList([net.model, distillation, heads])
     optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), fused=True)
     step, elapsed_before, best, history = 0, 0.0, -1.0, []
     if o.resume and (o.out / "state.pth").exists():
@@ -129,6 +134,7 @@ def main() -> None:
         net.model.load_state_dict(state["model"])
         if o.distill:
             distillation.load_state_dict(state["distillation"])
+        heads.load_state_dict(state["heads"])
         ema.model.load_state_dict(state["ema"])
         optimiser.load_state_dict(state["optimiser"])
         rng.setstate(state["rng"])
@@ -169,7 +175,7 @@ def main() -> None:
         return ema.checkpoint(step, args | {"validation": history[-1] if history else {}})
 
     def save_state() -> None:
-        save(o.out / "state.pth", {"model": net.model.state_dict(), "distillation": distillation.state_dict(), "ema": ema.model.state_dict(), "optimiser": optimiser.state_dict(),
+        save(o.out / "state.pth", {"model": net.model.state_dict(), "distillation": distillation.state_dict(), "heads": heads.state_dict(), "ema": ema.model.state_dict(), "optimiser": optimiser.state_dict(),
                                    "rng": rng.getstate(), "step": step, "elapsed": elapsed(), "best": best, "history": history})
         save(o.out / "last.pth", checkpoint())
 
@@ -185,10 +191,10 @@ def main() -> None:
             best = score
             save(o.out / "best.pth", checkpoint())
 
-    def forward(pixels: Tensor, lang: Tensor, mask: Tensor, targets: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(pixels: Tensor, lang: Tensor, mask: Tensor, asked: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         with torch.autocast(device, torch.bfloat16):
             low, encodings = net.model.low_resolution_and_encodings(pixels, lang, mask)
-        return loss_of(upsample(low.float(), targets.shape[1:]), targets), encodings
+        return loss_of(upsample(low.float(), targets.shape[1:]), targets), heads(encodings, asked, targets), encodings
 
     # The late crop size stays eager: its compilation takes minutes, of which the short last part has few.
     early_forward = torch.compile(forward, dynamic=False) if o.compile else forward
@@ -197,7 +203,7 @@ def main() -> None:
     loading = {"num_workers": o.workers, "prefetch_factor": 4 if o.workers else None, "pin_memory": device == "cuda"}
     saved = validated = logged = time.monotonic()
     # Sums of the losses and of the gradient's norm: read now and then only, since reading waits for the accelerator.
-    sums, seen, made = torch.zeros(3, device=device), 0, None
+    sums, seen, made = torch.zeros(5, device=device), 0, None
     while (done := progress()) < 1 and not stop:
         late = done >= 1 - o.late_part
         size = o.late_crop if late else o.crop
@@ -210,13 +216,13 @@ def main() -> None:
             made = size, iter(DataLoader(Batches(sampler, images, size, o.seed + step), None, **loading))
         pixels, clean, expressions, targets = next(made[1])
         lang, mask = text(expressions)
-        targets = targets.to(device, non_blocking=True)
-        loss, encodings = (forward if late else early_forward)(prepared(pixels), lang, mask, targets)
+        targets, asked = targets.to(device, non_blocking=True), concepts(expressions).to(device, non_blocking=True)
+        loss, found, encodings = (forward if late else early_forward)(prepared(pixels), lang, mask, asked, targets)
         seen_by_cnn = loss.new_zeros(())
         if teacher and done < o.distill_part:
             seen_by_cnn = distillation(encodings, teacher(prepared(clean)))
         optimiser.zero_grad(set_to_none=True)
-        (loss + o.distill * (1 - done / o.distill_part) * seen_by_cnn).backward()
+        (loss + o.concepts * found + o.distill * (1 - done / o.distill_part) * seen_by_cnn).backward()
         norm = nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
         # A step whose gradient is no number is left out.
         optimiser.found_inf = (~torch.isfinite(norm)).float()
@@ -224,13 +230,13 @@ def main() -> None:
         step += 1
         with torch.no_grad():
             torch._foreach_lerp_(averaged, current, 1 - min(o.ema, (1 + step) / (10 + step)))
-            sums += torch.stack([loss.detach(), seen_by_cnn.detach(), norm])
+            sums += torch.stack([loss.detach(), found.detach(), seen_by_cnn.detach(), norm, encodings[-1].detach().float().std()])
         seen += len(expressions)
         now = time.monotonic()
         if step % 50 == 0:
             mean = [f"{v / 50:.4f}" for v in sums.tolist()]
-            print(f"step {step} {elapsed() / 60:.1f} min {100 * done:.1f} % crop {size} loss {mean[0]} cnn {mean[1]} grad {mean[2]} "
-                  f"lr {lr:.2e} {seen / (time.monotonic() - logged):.1f} samples/s", flush=True)
+            print(f"step {step} {elapsed() / 60:.1f} min {100 * done:.1f} % crop {size} loss {mean[0]} concepts {mean[1]} cnn {mean[2]} grad {mean[3]} "
+                  f"stage 4 {mean[4]} lr {lr:.2e} {seen / (time.monotonic() - logged):.1f} samples/s", flush=True)
             seen, logged = 0, time.monotonic()
             sums.zero_()
         if now - validated > 60 * o.validate_minutes:

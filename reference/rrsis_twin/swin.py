@@ -158,6 +158,8 @@ class Backbone(nn.Module):
     def __init__(self, c: RrsisConfig):
         super().__init__()
         self.patch_embed = PatchEmbed(c.embed_dim)
+        #: training only: what is left of the gradient that comes back into a stage's blocks through fusion and merging
+        self.mask_gradient = 1.0
         self.layers = nn.ModuleList(Stage(c, i) for i in range(len(c.depths)))
         for i, dim in enumerate(c.dims):
             self.add_module(f"norm{i}", nn.LayerNorm(dim))
@@ -176,6 +178,8 @@ class Backbone(nn.Module):
         for i, stage in enumerate(self.layers):
             x = stage.encode(x, h, w)
             encodings.append(x.transpose(1, 2).unflatten(2, (h, w)))
+            if self.training and self.mask_gradient < 1:
+                x = self.mask_gradient * x + (1 - self.mask_gradient) * x.detach()
             if i == 0 and lang.shape[0] != x.shape[0]:
                 x = x.repeat_interleave(lang.shape[0] // x.shape[0], 0)
             fused = stage.fusion(x, lang, mask)
