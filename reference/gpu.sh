@@ -45,5 +45,5 @@ TOKENIZERS_PARALLELISM=false python3 -u train.py --data "$data" --minilm "$run/u
   --out "$run/$name" --config configs/rrsis-small.json --minutes "$minutes" --workers "$(($(nproc) - 1))" --compile \
   --triplets "$run/unpacked/refsegrs=0" --triplets "$run/tiles=0.25" --triplets "$run/scenes=0.06" --pairs "$data/handlabelled" \
   --images 48 --per-image 4 --crop 256 --late-crop 512 --late-part 0.4 --lr 8e-4 --weight-decay 0.05 --drop-path 0.1 --warm-up 300 \
-  --ema 0.999 --distill 1 --distill-part 0.55 --validate 240 --validate-minutes 3.5 --save-minutes 60 "$@" 2>&1 | tee "$out/log.txt"
+  --ema 0.999 --distill 6 --distill-part 0.6 --concepts 3 --mask-gradient 0.1 --validate 240 --validate-minutes 3.5 --save-minutes 60 "$@" 2>&1 | tee "$out/log.txt"
 halve
