@@ -109,8 +109,13 @@ def draw(concept: str, rng: random.Random) -> str:
     return framed(word, rng) if rng.random() < 0.25 else word
 
 
+def wordings(concept: str) -> list[str]:
+    """Everything that `draw` may say of a concept."""
+    return [f.format(w) for w in WORDS[concept] for f in ["{}", *FRAMES]]
+
+
 def all_expressions() -> list[str]:
-    return [f.format(w) for words in WORDS.values() for w in words for f in ["{}", *FRAMES]]
+    return [e for concept in WORDS for e in wordings(concept)]
 
 
 class TextFeatures:

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from augment import IGNORE
-from expressions import FRAMES, WORDS
+from expressions import WORDS, wordings
 
+#: wording -> the number of its concept; the first concept that has it
 CONCEPTS: dict[str, int] = {}
-for _number, _words in enumerate(WORDS.values()):
-    for _word in _words:
-        for _frame in ("{}", *FRAMES):
-            CONCEPTS.setdefault(_frame.format(_word), _number)
+for _number, _concept in enumerate(WORDS):
+    for _wording in wordings(_concept):
+        CONCEPTS.setdefault(_wording, _number)
 
 
 def concepts(expressions: list[str]) -> Tensor:
