@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # One training run on a rented GPU: what pack.py made in, halves of the checkpoints and the log out, also if it is cut off.
-#   bash reference/gpu.sh PACKED.tar.xz MINUTES OUT [more options of train.py]
+#   bash reference/gpu.sh PACKED.tar.xz ENCODER_MINUTES MINUTES OUT [more options of train.py]
+# Reading, compiling and the end take a minute and a half beside both numbers of minutes.
+# ENCODER_MINUTES of pretrain.py come first; 0 leaves them out, for going on with `--init /tmp/rrsis-run/latest/last.pth`.
 set -euo pipefail
-packed=$(realpath "$1") minutes=$2 out=$(realpath -m "$3")
-shift 3
+packed=$(realpath "$1") encoder=$2 minutes=$3 out=$(realpath -m "$4")
+shift 4
 cd "$(dirname "${BASH_SOURCE[0]}")"
 run=${RRSIS_RUN_DIR:-/tmp/rrsis-run}
 mkdir -p "$out"
@@ -16,6 +18,8 @@ if [ ! -d "$run/unpacked" ]; then
 fi
 data=$run/unpacked/data
 name=$(date +%H%M%S)
+mkdir -p "$run/$name"
+ln -sfn "$name" "$run/latest"
 
 # Checkpoints in half precision without the text encoder (attach.py puts it back), in parts that are small enough to come back.
 halve() {
@@ -37,13 +41,23 @@ for kind in ("best", "last"):
         (out / f"{kind}.pth.{i // (15 << 20):02}").write_bytes(content[i:i + (15 << 20)])
 PY
 }
-(while sleep 60; do halve || true; done) &
+(while sleep 20; do halve || true; done) &
 halving=$!
 trap 'kill $halving 2>/dev/null || true' EXIT
 
-TOKENIZERS_PARALLELISM=false python3 -u train.py --data "$data" --minilm "$run/unpacked/minilm" --teacher "$run/unpacked/teacher.pth" \
-  --out "$run/$name" --config configs/rrsis-small.json --minutes "$minutes" --workers "$(($(nproc) - 1))" --compile \
-  --triplets "$run/unpacked/refsegrs=0" --triplets "$run/tiles=0.25" --triplets "$run/scenes=0.06" --pairs "$data/handlabelled" \
-  --images 48 --per-image 4 --crop 256 --late-crop 512 --late-part 0.4 --lr 8e-4 --weight-decay 0.05 --drop-path 0.1 --warm-up 300 \
-  --ema 0.999 --distill 6 --distill-part 0.6 --concepts 3 --mask-gradient 0.1 --validate 240 --validate-minutes 3.5 --save-minutes 60 "$@" 2>&1 | tee "$out/log.txt"
+export TOKENIZERS_PARALLELISM=false
+train() {
+  python3 -u train.py --data "$data" --minilm "$run/unpacked/minilm" --teacher "$run/unpacked/teacher.pth" --config configs/rrsis-small.json --compile \
+    --triplets "$run/unpacked/refsegrs=0" --triplets "$run/tiles=0.25" --triplets "$run/scenes=0.06" --pairs "$data/handlabelled" \
+    --images 48 --per-image 4 --crop 256 --late-crop 512 --late-part 0.2 --lr 8e-4 --encoder-rate 0.3 --weight-decay 0.05 --drop-path 0.1 --warm-up 200 \
+    --ema 0.999 --distill 6 --distill-part 0.6 --concepts 3 --mask-gradient 0.2 --validate 240 --validate-minutes 3 --save-minutes 1 "$@"
+}
+if [ "$encoder" != 0 ]; then
+  # Beside it the network is compiled for the run that follows, which then finds it in the cache.
+  (train --out "$run/$name/compiled" --steps 2 --workers 2 "$@" >"$out/compile.txt" 2>&1 || true) &
+  python3 -u pretrain.py --data "$data" --teacher "$run/unpacked/teacher.pth" --config configs/rrsis-small.json --out "$run/$name/encoder.pth" \
+    --minutes "$encoder" --compile 2>&1 | tee "$out/encoder.txt"
+  set -- --init "$run/$name/encoder.pth" "$@"
+fi
+train --out "$run/$name" --minutes "$minutes" --workers "$(($(nproc) - 1))" "$@" 2>&1 | tee "$out/log.txt"
 halve

@@ -50,6 +50,7 @@ def options() -> argparse.Namespace:
     p.add_argument("--late-crop", type=int, default=512, help="crop size of the last part")
     p.add_argument("--late-part", type=float, default=0.15)
     p.add_argument("--lr", type=float, default=6e-4)
+    p.add_argument("--encoder-rate", type=float, default=1.0, help="the encoder's share of the learning rate, where it can see already (pretrain.py)")
     p.add_argument("--weight-decay", type=float, default=0.02)
     p.add_argument("--drop-path", type=float, default=0.0, help="how often a branch of the encoder's last block is left out; less before it")
     p.add_argument("--warm-up", type=int, default=150, help="steps")
@@ -72,12 +73,19 @@ def options() -> argparse.Namespace:
     return p.parse_args()
 
 
-def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict]:
-    """No decay on norms, biases and position-bias tables."""
-    decay, rest = [], []
+def is_encoder(name: str) -> bool:
+    """Whether a parameter is the Swin encoder's own: neither fusion with language nor what comes after it."""
+    return "patch_embed." in name or ".blocks." in name and ".layers." in name or ".downsample." in name
+
+
+def parameter_groups(net: nn.Module, weight_decay: float, encoder_rate: float = 1.0) -> list[dict]:
+    """No decay on norms, biases and position-bias tables; `rate`: the share of the learning rate that a group gets."""
+    groups = {(decays, encoder): {"params": [], "weight_decay": weight_decay * decays, "rate": encoder_rate if encoder else 1.0}
+              for decays in (True, False) for encoder in (True, False)}
     for name, p in net.named_parameters():
-        (rest if p.ndim == 1 or "relative_position_bias_table" in name else decay).append(p)
-    return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        decays = p.ndim > 1 and "relative_position_bias_table" not in name
+        groups[decays, is_encoder(name)]["params"].append(p)
+    return list(groups.values())
 
 
 def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
@@ -127,7 +135,7 @@ def main() -> None:
     heads = ConceptHeads(net.config.dims).to(device)
     teacher = Teacher(device, o.teacher) if o.distill else None
     learned = nn.ModuleList([net.model, distillation, heads])
-    optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), fused=True)
+    optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay, o.encoder_rate), lr=o.lr, betas=(0.9, 0.98), fused=True)
     step, elapsed_before, best, history = 0, 0.0, -1.0, []
     if o.resume and (o.out / "state.pth").exists():
         state = torch.load(o.out / "state.pth", map_location=device, weights_only=False)
@@ -194,12 +202,14 @@ def main() -> None:
     def forward(pixels: Tensor, lang: Tensor, mask: Tensor, asked: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         with torch.autocast(device, torch.bfloat16):
             low, encodings = net.model.low_resolution_and_encodings(pixels, lang, mask)
-        return loss_of(upsample(low.float(), targets.shape[1:]), targets), heads(encodings, asked, targets), encodings
+        found = heads(encodings, asked, targets) if o.concepts else targets.new_zeros((), dtype=torch.float32)
+        return loss_of(upsample(low.float(), targets.shape[1:]), targets), found, encodings
 
     # The late crop size stays eager: its compilation takes minutes, of which the short last part has few.
     early_forward = torch.compile(forward, dynamic=False) if o.compile else forward
     pairs_of = [(a, b) for a, b in zip(ema.model.state_dict().values(), net.model.state_dict().values(), strict=True) if a.is_floating_point()]
     averaged, current = (list(x) for x in zip(*pairs_of, strict=True))
+    statistics = [(a, b) for (n, a), b in zip(ema.model.named_buffers(), net.model.buffers(), strict=True) if "running" in n]
     loading = {"num_workers": o.workers, "prefetch_factor": 4 if o.workers else None, "pin_memory": device == "cuda"}
     saved = validated = logged = time.monotonic()
     # Sums of the losses and of the gradient's norm: read now and then only, since reading waits for the accelerator.
@@ -210,7 +220,7 @@ def main() -> None:
         images = max(2, round(o.images * (o.crop / size) ** 2)) if late else o.images
         lr = o.lr * (min(1.0, (step + 1) / o.warm_up) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))))
         for group in optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["rate"]
         net.model.train()
         if made is None or made[0] != size:
             made = size, iter(DataLoader(Batches(sampler, images, size, o.seed + step), None, **loading))
@@ -229,6 +239,9 @@ def main() -> None:
         optimiser.step()
         step += 1
         with torch.no_grad():
+            # The forward pass of a step that is left out has changed the statistics already; averaged, an infinity would stay for ever.
+            for kept, new in statistics:
+                new.copy_(torch.where(torch.isfinite(new), new, kept))
             torch._foreach_lerp_(averaged, current, 1 - min(o.ema, (1 + step) / (10 + step)))
             sums += torch.stack([loss.detach(), found.detach(), seen_by_cnn.detach(), norm, encodings[-1].detach().float().std()])
         seen += len(expressions)

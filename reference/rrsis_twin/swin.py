@@ -171,6 +171,18 @@ class Backbone(nn.Module):
         """
         return self.maps_and_encodings(image, lang, mask)[0]
 
+    def encodings(self, image: Tensor) -> list[Tensor]:
+        """What the blocks of each stage give of the image alone, as if there were no language."""
+        x, h, w = self.patch_embed(image)
+        found = []
+        for stage in self.layers:
+            x = stage.encode(x, h, w)
+            found.append(x.transpose(1, 2).unflatten(2, (h, w)))
+            if stage.downsample is not None:
+                x = stage.downsample(x, h, w)
+                h, w = (h + 1) // 2, (w + 1) // 2
+        return found
+
     def maps_and_encodings(self, image: Tensor, lang: Tensor, mask: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Also what the blocks of each stage give before its own fusion, of the same shapes (stage 1: B instead of R*B)."""
         x, h, w = self.patch_embed(image)
