@@ -7,10 +7,12 @@
 //! | `serve` | builds, then serves `dist/` on 127.0.0.1 |
 //! | `test` | runs every test, those in the browser too |
 //! | `bench` | measures masks in the browser, beside other builds of the site |
+//! | `fuzz` | looks for what breaks the readers of files and text |
 //! | `wasm-cargo` | plain cargo for wasm32, with the flags of the browser build |
 
 mod bench;
 mod build;
+mod fuzz;
 mod process;
 mod serve;
 mod settings;
@@ -90,6 +92,15 @@ enum Command {
         #[command(flatten)]
         selection: build::Selection,
     },
+    /// Fuzz what reads files and text of strangers (needs cargo-fuzz); stops at the first finding
+    Fuzz {
+        /// Targets [default: all of them]
+        #[arg(value_parser = fuzz::TARGETS)]
+        targets: Vec<String>,
+        /// Minutes a target
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        minutes: u32,
+    },
     /// Run cargo with the wasm32 toolchain, e.g. `cargo xtask wasm-cargo check --lib`
     WasmCargo {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
@@ -153,6 +164,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 json,
             },
         )?,
+        Command::Fuzz { targets, minutes } => fuzz::run(&workspace, &targets, minutes)?,
         Command::WasmCargo { arguments } => build::wasm_cargo(&workspace, &arguments)?,
     }
     Ok(ExitCode::SUCCESS)
