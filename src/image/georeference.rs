@@ -56,6 +56,7 @@ impl Georeference {
             .unwrap_or_default();
         let text = reader
             .get_tag_ascii_string(Tag::GeoAsciiParamsTag)
+            .map(|text| ascii(&text))
             .unwrap_or_default();
 
         let transform = if let [a, b, _, c, d, e, _, f, ..] = matrix[..] {
@@ -173,4 +174,13 @@ impl Georeference {
         image.write_data(pixels)?;
         Ok(file.into_inner())
     }
+}
+
+/// The same number of bytes, those that no ASCII tag may hold as question marks: keys say by numbers of
+/// bytes which part of the text is theirs.
+fn ascii(text: &str) -> String {
+    let allowed = |byte: u8| byte.is_ascii() && byte != 0;
+    text.bytes()
+        .map(|byte| if allowed(byte) { char::from(byte) } else { '?' })
+        .collect()
 }
