@@ -23,13 +23,23 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(answer(event));
 });
 
-/** The page names what it had fetched before this worker was there. */
+/** The page names what it had fetched before this worker was there, and so do its own workers (lib/fetched.js). */
+const fetched = new BroadcastChannel("rrsis-fetched");
+fetched.addEventListener("message", ({ data }) => {
+  if (data.type === "fetched") keepAll(data.addresses);
+});
 self.addEventListener("message", (event) => {
   if (event.data?.type !== "keep") return;
-  const addresses = event.data.addresses.filter((href) => href.startsWith(self.registration.scope) && !WEIGHTS.test(href));
-  const begun = forgotten;
-  event.waitUntil(Promise.all(addresses.map((href) => fetch(href).then((response) => keep(href, response, begun), () => {}))));
+  event.waitUntil(keepAll(event.data.addresses));
+  fetched.postMessage({ type: "ask" });
 });
+
+/** @param {string[]} addresses */
+function keepAll(addresses) {
+  const ours = addresses.filter((href) => href.startsWith(self.registration.scope) && !WEIGHTS.test(href));
+  const begun = forgotten;
+  return Promise.all(ours.map((href) => fetch(href).then((response) => keep(href, response, begun), () => {})));
+}
 
 async function answer(event) {
   const { request } = event;

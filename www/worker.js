@@ -15,6 +15,7 @@
 import { asRrsisError, abortReason, RrsisError } from "./lib/errors.js";
 import { downloadExactly, request } from "./lib/download.js";
 import { explained, holdLifeline, watchGraphics, watchMemory, watchTraps, withLoss } from "./lib/failures.js";
+import { tellWhatWasFetched } from "./lib/fetched.js";
 import { chooseProgram, fileOf, loadProgram, ProgramError } from "./lib/program.js";
 import { cached, forget, keep } from "./lib/shard-cache.js";
 import { readManifest } from "./lib/manifest.js";
@@ -139,6 +140,7 @@ const program = new SharedTask(async (signal) => {
     const onBytes = (loaded, total) => ledger.update(fileOf(name), loaded, total);
     const { module, memory } = await loadProgram(name, { signal, onBytes });
     watchMemory(memory);
+    tellWhatWasFetched();
     return module;
   } finally {
     downloads -= 1;

@@ -426,6 +426,34 @@ describe('the page', () => {
     await context.close();
   });
 
+  test('a program that came before the service worker is kept, too', { timeout: SLOW }, async () => {
+    const context = await browser.newContext();
+    const prepare = (page) =>
+      page.addInitScript(() => {
+        const { register } = ServiceWorkerContainer.prototype;
+        const gate = new Promise((resolve) => (globalThis.letTheServiceWorkerCome = resolve));
+        ServiceWorkerContainer.prototype.register = async function (...rest) {
+          await gate;
+          return register.apply(this, rest);
+        };
+      });
+    const page = await openPage(browser, { context, attributes: ATTRIBUTES, prepare });
+    await part(page, '.sample').filter({ hasText: 'Quay' }).click();
+    await waitForPicture(page);
+    await find(page, 'water');
+    await page.evaluate(() => letTheServiceWorkerCome());
+    const kept = () => page.evaluate(async () => (await (await caches.open('rrsis-shell-v1')).keys()).map(({ url }) => url));
+    const wanted = [PROGRAM.cpu, 'rrsis_cpu_relaxed.js', 'worker.js', 'lib/program.js', 'page.js'];
+    const deadline = Date.now() + 30_000;
+    const missing = async () => {
+      const urls = await kept();
+      return wanted.filter((name) => !urls.some((url) => url.endsWith(name)));
+    };
+    while ((await missing()).length && Date.now() < deadline) await page.waitForTimeout(200);
+    assert.deepEqual(await missing(), []);
+    await context.close();
+  });
+
   test('what arrives while everything is cleared is not kept', { timeout: SLOW }, async () => {
     const context = await browser.newContext();
     const first = await openPage(browser, { context, attributes: ATTRIBUTES });
