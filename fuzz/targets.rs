@@ -65,7 +65,7 @@ pub fn expressions(data: &[u8]) {
         let json = include_bytes!("../models/rrsis-small/tokenizer.json");
         ExpressionTokenizer::from_json(json).expect("the shipped tokenizer can be read")
     });
-    let folder = scratch();
+    let folder = scratch("expressions");
     for inner in ["images", "masks"] {
         fs::create_dir_all(folder.join(inner)).expect("a folder can be made");
     }
@@ -87,25 +87,20 @@ pub fn checkpoint(data: &[u8]) {
         return;
     };
     let end = if kind % 2 == 0 { "pth" } else { "safetensors" };
-    let path = scratch().join(format!("fuzzed.{end}"));
+    let folder = scratch("checkpoint");
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    let path = folder.join(format!("fuzzed.{end}"));
     fs::write(&path, content).expect("a file can be written");
     let _ = read_checkpoint(&path);
 }
 
-/// A folder of this process, in memory where the system has one.
-fn scratch() -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER
-        .get_or_init(|| {
-            let memory = PathBuf::from("/dev/shm");
-            let root = if memory.is_dir() {
-                memory
-            } else {
-                std::env::temp_dir()
-            };
-            let folder = root.join(format!("rrsis-fuzz-{}", std::process::id()));
-            fs::create_dir_all(&folder).expect("a folder can be made");
-            folder
-        })
-        .clone()
+/// The folder of a target in this process, in memory where the system has one; it may not be there yet.
+pub fn scratch(target: &str) -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let root = if memory.is_dir() {
+        memory
+    } else {
+        std::env::temp_dir()
+    };
+    root.join(format!("rrsis-fuzz-{}-{target}", std::process::id()))
 }
