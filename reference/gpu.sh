@@ -2,7 +2,7 @@
 # One training run on a rented GPU: what pack.py made in, halves of the checkpoints and the log out, also if it is cut off.
 #   bash reference/gpu.sh PACKED.tar.xz ENCODER_MINUTES MINUTES OUT [more options of train.py]
 # Reading, compiling and the end take a minute and a half beside both numbers of minutes.
-# ENCODER_MINUTES of pretrain.py come first; 0 leaves them out, for going on with `--init /tmp/rrsis-run/latest/last.pth`.
+# ENCODER_MINUTES of pretrain.py come first; 0 leaves them out, for going on with `--init RUN/latest/last.pth` (RUN: $RRSIS_RUN_DIR or its default).
 set -euo pipefail
 packed=$(realpath "$1") encoder=$2 minutes=$3 out=$(realpath -m "$4")
 shift 4

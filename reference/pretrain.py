@@ -28,7 +28,7 @@ from augment import IGNORE
 from expressions import LABELS
 from rrsis_twin import Rrsis, RrsisConfig
 from teacher import Distillation, Teacher
-from train import parameter_groups, save
+from train import parameter_groups, save, set_drop_path
 
 #: what the encoder is asked for at every position; vehicles first together, then apart
 CLASSES = ["building", "vehicle", "car", "bus", "road", "vegetation", "water", "bare land"]
@@ -210,9 +210,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     net = Rrsis(RrsisConfig.load(o.config))
     encoder = net.model.backbone.to(device)
-    blocks = [block for stage in encoder.layers for block in stage.blocks]
-    for i, block in enumerate(blocks):
-        block.drop_path = o.drop_path * i / max(1, len(blocks) - 1)
+    set_drop_path(encoder, o.drop_path)
     teacher, distillation, heads = Teacher(device, o.teacher), Distillation(net.config.dims).to(device), ClassHeads(net.config.dims).to(device)
     learned = nn.ModuleList([encoder, distillation, heads])
     optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), fused=True)

@@ -88,6 +88,13 @@ def parameter_groups(net: nn.Module, weight_decay: float, encoder_rate: float = 
     return list(groups.values())
 
 
+def set_drop_path(encoder: nn.Module, rate: float) -> None:
+    """How often a branch of the last block is left out; less before it, never in the first."""
+    blocks = [block for stage in encoder.layers for block in stage.blocks]
+    for i, block in enumerate(blocks):
+        block.drop_path = rate * i / max(1, len(blocks) - 1)
+
+
 def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy with the paper's class weights, plus dice over the samples whose target is present; where it is absent, the hundredth
     of the pixels that look most like it counts once more: a mask is empty only if nothing in it is marked."""
@@ -126,9 +133,7 @@ def main() -> None:
     net.bert_model = load_minilm(net.config.bert, o.minilm).to(device)
     text = TextFeatures(net.bert_model, o.minilm / "tokenizer.json", net.config.max_tokens, device)
     net.model.to(device)
-    blocks = [block for stage in net.model.backbone.layers for block in stage.blocks]
-    for i, block in enumerate(blocks):
-        block.drop_path = o.drop_path * i / max(1, len(blocks) - 1)
+    set_drop_path(net.model.backbone, o.drop_path)
     ema = copy.deepcopy(net)
     net.model.backbone.mask_gradient = o.mask_gradient
     distillation = Distillation(net.config.dims).to(device) if o.distill else nn.Module()

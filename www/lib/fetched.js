@@ -3,19 +3,11 @@
  * it fetched would not be kept. So it tells: when it has its program, and whenever it is asked.
  * (offline.js, which can import nothing, asks and listens on the same channel.)
  */
+import { openChannel } from "./channel.js";
 import { onForgetting } from "./forgetting.js";
 
-const channel = open();
+const channel = openChannel("rrsis-fetched");
 let silent = false;
-
-function open() {
-  try {
-    return new BroadcastChannel("rrsis-fetched");
-  } catch {
-    // Refused where storage is refused: then nothing is kept, either.
-    return undefined;
-  }
-}
 
 channel?.addEventListener("message", ({ data }) => {
   if (data.type === "ask") tellWhatWasFetched();

@@ -3,16 +3,9 @@
  * something listens here, deletes what it kept meanwhile, and keeps nothing that it began to fetch before.
  * (offline.js, which can import nothing, listens on the same channel.)
  */
-const channel = open();
+import { openChannel } from "./channel.js";
 
-function open() {
-  try {
-    return new BroadcastChannel("rrsis-forget");
-  } catch {
-    // Refused where storage is refused: then nothing is kept, either.
-    return undefined;
-  }
-}
+const channel = openChannel("rrsis-forget");
 
 /** Tells every other thread of this site. */
 export function announceForgetting() {
