@@ -19,21 +19,27 @@ use image::ImageFormat;
 use tempfile::TempDir;
 use thin_model::write_thin_model;
 
-/// Mounts a file system of `$1` KiB at `small`, runs the rest of the arguments, and keeps what is on
-/// it in `kept`.
+/// Mounts a file system of `$1` KiB at `small`, of which `$2` KiB are taken, runs the rest of the
+/// arguments, and keeps what is on it in `kept`.
 const ON_A_SMALL_DISK: &str = r#"
 mkdir -p small kept
 mount -t tmpfs -o size="$1"k small small || exit 99
-shift
+head -c "$2"k /dev/zero > small/taken || exit 98
+shift 2
 "$@"
 code=$?
+rm small/taken
 cp -a small/. kept/
 exit $code
 "#;
 
-/// Runs the command with `small` as a disk of so many KiB; `None` where this system lets nobody
-/// mount one.
-fn on_a_small_disk(folder: &Path, kibibytes: u32, arguments: &[&str]) -> Option<Output> {
+/// Runs the command with `small` as a disk of so many KiB, the second number of them taken; `None`
+/// where this system lets nobody mount one.
+fn on_a_small_disk(
+    folder: &Path,
+    (kibibytes, taken): (u32, u32),
+    arguments: &[&str],
+) -> Option<Output> {
     let output = Command::new("unshare")
         .args([
             "--map-root-user",
@@ -43,7 +49,7 @@ fn on_a_small_disk(folder: &Path, kibibytes: u32, arguments: &[&str]) -> Option<
             ON_A_SMALL_DISK,
             "sh",
         ])
-        .arg(kibibytes.to_string())
+        .args([kibibytes.to_string(), taken.to_string()])
         .arg(env!("CARGO_BIN_EXE_rrsis"))
         .args(arguments)
         .current_dir(folder)
@@ -113,7 +119,7 @@ fn many_masks_that_do_not_fit_are_told_and_made_later() {
     let whole = files(&path.join("whole"));
     assert_eq!(whole.len(), 10);
 
-    let Some(output) = on_a_small_disk(path, 16, &ask("small")) else {
+    let Some(output) = on_a_small_disk(path, (16, 0), &ask("small")) else {
         return;
     };
     let said = text(&output.stdout) + &text(&output.stderr);
@@ -140,9 +146,9 @@ fn what_does_not_fit_leaves_nothing_behind() {
     let synthetic =
         "dataset synthetic --out small/tiles --count 3 --seed 1 --size 260 200 --gsd 0.4";
     let mask = "segment images/a.png building --model model --device cpu --format geojson --gsd 1 --simplify 0 --out small/a.geojson";
-    for (kibibytes, arguments) in [(32, synthetic), (4, mask)] {
+    for (disk, arguments) in [((32, 0), synthetic), ((4, 4), mask)] {
         let arguments: Vec<&str> = arguments.split(' ').collect();
-        let Some(output) = on_a_small_disk(path, kibibytes, &arguments) else {
+        let Some(output) = on_a_small_disk(path, disk, &arguments) else {
             return;
         };
         let said = text(&output.stderr);

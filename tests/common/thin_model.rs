@@ -1,6 +1,7 @@
 //! A model directory with an untrained network that has every block and takes no time.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
 use rrsis::network::{Bert, BertConfig, LgceNetwork, NetworkConfig};
@@ -9,7 +10,10 @@ use rrsis::weights::export::write_model_dir;
 use rrsis::weights::import::Imported;
 use rrsis::weights::quantization::Quantization;
 
-/// Writes it to `out`.
+/// The seed belongs to the whole process: two tests that draw weights at once would share it.
+static SEED: Mutex<()> = Mutex::new(());
+
+/// Writes it to `out`, always the same.
 pub fn write_thin_model(out: &Path) {
     let config = NetworkConfig {
         embed_dim: 16,
@@ -28,11 +32,14 @@ pub fn write_thin_model(out: &Path) {
         ..NetworkConfig::rrsis_small()
     };
     let device = Device::flex();
-    device.seed(7);
-    let network = Imported {
-        text: Bert::new(&config.bert, &device),
-        vision: LgceNetwork::new(&config, &device),
-        dropped: Vec::new(),
+    let network = {
+        let _seed = SEED.lock().unwrap_or_else(PoisonError::into_inner);
+        device.seed(7);
+        Imported {
+            text: Bert::new(&config.bert, &device),
+            vision: LgceNetwork::new(&config, &device),
+            dropped: Vec::new(),
+        }
     };
     let tokenizer = super::common::repository("models/rrsis-small/tokenizer.json");
     let tokenizer = super::common::read(tokenizer);
