@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from augment import IGNORE, Cutout, paste_vehicles, photometric
 from expressions import ATTRIBUTES, ELSEWHERE, LABELS, draw
-from relations import PAIRINGS, related
+from relations import PAIRINGS, points_of_relations, related
 from triplets import TripletSampler, reworded
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
@@ -39,6 +39,9 @@ MOSAIC = 0.15
 TURNED = 0.25
 #: how often a crop is asked for relations, where its label map has some
 RELATED = 0.7
+#: share of the crops of classes that are laid where a relation, each as often as any other, has a target: along the water, say, few
+#: buildings stand, and who is asked for them where none does learns that there are none
+RELATION_FIRST = 0.3
 #: how often a crop of triplets is also asked for something that is in no scene at all
 FOREIGN = 0.12
 #: (mean, low, high) of the logarithm of a crop's scale over that of whole-image inference: drone vehicles also smaller,
@@ -183,6 +186,10 @@ class CropSampler:
         self.by_concept = {c: [s for s in scenes if c in s.points] for c in SUBJECTS}
         self.subjects = {c: share for c, share in SUBJECTS.items() if self.by_concept[c]}
         self.sources = {c: sorted({s.source for s in v}) for c, v in self.by_concept.items()}
+        self.by_relation: dict[str, list[tuple[Scene, np.ndarray]]] = {}
+        for scene in (s for s in scenes if s.relates):
+            for expression, points in points_of_relations(np.asarray(scene.label), scene.concepts, scene.gsd):
+                self.by_relation.setdefault(expression, []).append((scene, points))
 
     def scene(self, concept: str) -> Scene:
         """Sources take part by the square root of their number of scenes; pixel count tilts the choice within one."""
@@ -296,13 +303,19 @@ class CropSampler:
 
     def crop_of_classes(self, size: int) -> tuple[Image.Image, Image.Image, list[str], list[np.ndarray]]:
         rng = self.rng
-        concept = rng.choices(list(self.subjects), list(self.subjects.values()))[0]
-        scene = self.scene(concept)
-        box = self.box(scene, size, rng.choice(scene.points[concept]) if rng.random() < 0.9 else None)
+        relation = rng.choice(list(self.by_relation)) if self.by_relation and rng.random() < RELATION_FIRST else None
+        if relation:
+            scene, points = rng.choice(self.by_relation[relation])
+            concept = next(c for c in scene.concepts if relation.startswith(c + " "))
+        else:
+            concept = rng.choices(list(self.subjects), list(self.subjects.values()))[0]
+            scene = self.scene(concept)
+            points = scene.points[concept]
+        box = self.box(scene, size, rng.choice(points) if rng.random() < 0.9 else None)
         cut = self.cutter(box, size)
         image, label = cut(scene.image, Image.BILINEAR), np.array(cut(scene.label))
         kind = rng.random()
-        if self.vehicles and kind < PASTED:
+        if self.vehicles and not relation and kind < PASTED:
             image, concepts, targets = self.pasted(scene, image, label)
             expressions = [draw(c, rng) for c in concepts]
         else:
@@ -311,17 +324,18 @@ class CropSampler:
                 concepts.append(self.other(scene, label, concepts))
             targets = [scene.answer(c, label, cut) for c in concepts]
             expressions = [draw(c, rng) for c in concepts]
-            if kind > 1 - MOSAIC:
+            if not relation and kind > 1 - MOSAIC:
                 image = self.mosaic(scene, image, concepts, targets)
-            elif scene.relates and rng.random() < RELATED:
-                self.ask_relations(related(label, scene.concepts, scene.gsd, size / (box[2] - box[0])), expressions, targets)
+            elif relation or scene.relates and rng.random() < RELATED:
+                self.ask_relations(related(label, scene.concepts, scene.gsd, size / (box[2] - box[0])), expressions, targets, relation)
         palette = rng.choice(self.scenes).palette
         return photometric(image, rng, palette), image, expressions, targets
 
-    def ask_relations(self, found: list[tuple[str, np.ndarray]], expressions: list[str], targets: list[np.ndarray]) -> None:
-        """Replaces the last expressions, all but the first two, by relations; few of them without a target."""
+    def ask_relations(self, found: list[tuple[str, np.ndarray]], expressions: list[str], targets: list[np.ndarray],
+                      first: str | None = None) -> None:
+        """Replaces the last expressions, all but the first two, by relations; few of them without a target. `first` is among them, if found."""
         rng = self.rng
-        weights = [1.0 if (t == 1).any() else 0.4 for _, t in found]
+        weights = [1e6 if e == first else 1.0 if (t == 1).any() else 0.4 for e, t in found]
         for at in range(min(2, len(expressions) - 1), len(expressions)):
             if not found:
                 return

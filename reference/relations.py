@@ -85,3 +85,14 @@ def related(label: np.ndarray, concepts: list[str], gsd: float | None, scale: fl
                     continue
                 found.append((f"{subject} {relation} the {reference}", target))
     return found
+
+
+def points_of_relations(label: np.ndarray, concepts: list[str], gsd: float | None, most: int = 200) -> list[tuple[str, np.ndarray]]:
+    """For every relation that has a target in a scene, evenly spread (x, y) inside it, `most` at most."""
+    found = []
+    for expression, target in related(label, concepts, gsd, 1.0):
+        y, x = np.nonzero(target == 1)
+        if len(y):
+            pick = np.linspace(0, len(y) - 1, min(most, len(y))).astype(int)
+            found.append((expression, np.stack([x[pick], y[pick]], 1)))
+    return found

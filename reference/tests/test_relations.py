@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
+import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import aerial  # noqa: E402
 from expressions import LABELS  # noqa: E402
-from relations import related  # noqa: E402
+from relations import points_of_relations, related  # noqa: E402
 
 BUILDING, ROAD, WATER = (LABELS[c][0] for c in ("building", "road", "water"))
 
@@ -34,6 +38,38 @@ def test_only_the_region_at_the_road_is_meant() -> None:
     expected[35:47, 20:40] = 1
     assert list(targets) == ["building along the road"]
     assert (targets["building along the road"] == expected).all()
+
+
+def test_points_lie_in_what_is_meant() -> None:
+    for most, expected in ((7, 7), (1000, 240)):
+        ((expression, points),) = points_of_relations(scene(), ["building", "road"], 1.0, most)
+        assert expression == "building along the road"
+        assert points.shape == (expected, 2)
+        assert ((points >= [20, 35]) & (points < [40, 47])).all()
+    assert not points_of_relations(scene(), ["building"], 1.0)
+
+
+def test_crops_are_laid_where_a_rare_relation_is() -> None:
+    road = np.where(scene() == ROAD, ROAD, 0).astype(np.uint8)
+    road[5:20, 70:90] = BUILDING
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        for i, label in enumerate([scene()] + [road] * 19):
+            path = Path(folder) / "train" / "dubai" / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (120, 120, 3), np.uint8)).save(path)
+            Image.fromarray(label).save(path.with_suffix(".png"))
+            path.with_suffix(".json").write_text(json.dumps({"annotated": ["building", "road"], "gsd_m": 1.0, "instances": []}))
+        scenes = aerial.load_split(Path(folder), "train")
+
+    def there(first: float) -> float:
+        """Share of the crops that are asked for the building at the road, and show it."""
+        sampler = aerial.CropSampler(scenes, random.Random(0), 120, 4)
+        with patch.object(aerial, "RELATION_FIRST", first), patch.object(aerial, "reworded", lambda expression, _: expression):
+            crops = [sampler.crop_of_classes(96) for _ in range(60)]
+        return sum(e == "building along the road" and (t == 1).any() for c in crops for e, t in zip(c[2], c[3], strict=True)) / 60
+
+    assert there(0.0) < 0.1 < 0.4 < there(1.0), (there(0.0), there(1.0))
 
 
 def test_a_buffer_is_in_metres_of_the_ground() -> None:
