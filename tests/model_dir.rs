@@ -1,57 +1,19 @@
 //! A model directory: written, read back, and refused where something is wrong with it.
 
+mod common;
+#[path = "common/thin_model.rs"]
+mod thin_model;
+
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use rrsis::image::Raster;
-use rrsis::network::{Bert, BertConfig, LgceNetwork, NetworkConfig};
+use rrsis::network::NetworkConfig;
 use rrsis::platform::DeviceChoice;
 use rrsis::segmenter::{SegmentOptions, Segmentation, Segmenter, Tiling};
-use rrsis::weights::Manifest;
-use rrsis::weights::export::write_model_dir;
-use rrsis::weights::import::Imported;
 use rrsis::weights::quantization::Quantization;
-
-/// The default network, but thin: every block exists, nothing takes long.
-fn thin() -> NetworkConfig {
-    NetworkConfig {
-        embed_dim: 16,
-        depths: [2, 2, 2, 2],
-        num_heads: [1, 2, 4, 8],
-        window: 4,
-        bert: BertConfig {
-            hidden_size: 32,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            intermediate_size: 64,
-            ..BertConfig::minilm_l6()
-        },
-        decoder_hidden: 16,
-        image_size: 64,
-        ..NetworkConfig::rrsis_small()
-    }
-}
-
-fn untrained(config: &NetworkConfig) -> Imported {
-    let device = Device::flex();
-    device.seed(7);
-    Imported {
-        text: Bert::new(&config.bert, &device),
-        vision: LgceNetwork::new(config, &device),
-        dropped: Vec::new(),
-    }
-}
-
-fn write(network: &Imported, config: &NetworkConfig, quantization: Quantization, out: &Path) {
-    let tokenizer = std::fs::read(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/models/rrsis-small/tokenizer.json"
-    ))
-    .expect("tokenizer");
-    let manifest = Manifest::new("thin", config.clone(), quantization);
-    write_model_dir(network, &tokenizer, manifest, quantization, out).expect("written");
-}
+use thin_model::{thin, untrained, write};
 
 fn gradient(width: usize, height: usize) -> Raster {
     let rgb = (0..width * height)

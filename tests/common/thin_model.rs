@@ -1,4 +1,5 @@
 //! A model directory with an untrained network that has every block and takes no time.
+#![allow(dead_code, reason = "each test binary uses what it needs")]
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -13,9 +14,9 @@ use rrsis::weights::quantization::Quantization;
 /// The seed belongs to the whole process: two tests that draw weights at once would share it.
 static SEED: Mutex<()> = Mutex::new(());
 
-/// Writes it to `out`, always the same.
-pub fn write_thin_model(out: &Path) {
-    let config = NetworkConfig {
+/// The default network, but thin: every block exists, nothing takes long.
+pub fn thin() -> NetworkConfig {
+    NetworkConfig {
         embed_dim: 16,
         depths: [2, 2, 2, 2],
         num_heads: [1, 2, 4, 8],
@@ -30,20 +31,33 @@ pub fn write_thin_model(out: &Path) {
         decoder_hidden: 16,
         image_size: 64,
         ..NetworkConfig::rrsis_small()
-    };
+    }
+}
+
+/// Weights that no training has seen, always the same.
+pub fn untrained(config: &NetworkConfig) -> Imported {
+    let _seed = SEED.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Device::flex();
-    let network = {
-        let _seed = SEED.lock().unwrap_or_else(PoisonError::into_inner);
-        device.seed(7);
-        Imported {
-            text: Bert::new(&config.bert, &device),
-            vision: LgceNetwork::new(&config, &device),
-            dropped: Vec::new(),
-        }
-    };
-    let tokenizer = super::common::repository("models/rrsis-small/tokenizer.json");
-    let tokenizer = super::common::read(tokenizer);
-    let manifest = Manifest::new("thin", config, Quantization::Q8);
-    write_model_dir(&network, &tokenizer, manifest, Quantization::Q8, out)
+    device.seed(7);
+    Imported {
+        text: Bert::new(&config.bert, &device),
+        vision: LgceNetwork::new(config, &device),
+        dropped: Vec::new(),
+    }
+}
+
+/// Writes a network to `out`, with the tokenizer of the default model.
+pub fn write(network: &Imported, config: &NetworkConfig, quantization: Quantization, out: &Path) {
+    let tokenizer = super::common::read(super::common::repository(
+        "models/rrsis-small/tokenizer.json",
+    ));
+    let manifest = Manifest::new("thin", config.clone(), quantization);
+    write_model_dir(network, &tokenizer, manifest, quantization, out)
         .expect("the model can be written");
+}
+
+/// Writes the thin network, untrained, to `out`.
+pub fn write_thin_model(out: &Path) {
+    let config = thin();
+    write(&untrained(&config), &config, Quantization::Q8, out);
 }
