@@ -12,8 +12,10 @@ use crate::error::{DeviceError, Error, Result};
 use crate::expression::{ExpressionTokenizer, TokenizedExpression};
 use crate::image::{Raster, Tile, TileGrid};
 use crate::mask::{MarginMap, Mask, Stitch};
-use crate::network::{Bert, Language, LgceNetwork, Precision, Stem, TextEngine, VisionEngine};
-use crate::platform::{ComputeDevice, DeviceChoice, now_ms};
+use crate::network::{
+    Bert, Language, LgceNetwork, Precision, Stem, Team, TextEngine, VisionEngine,
+};
+use crate::platform::{self, ComputeDevice, DeviceChoice, now_ms};
 use crate::weights::{Manifest, Part, WeightsError, shard};
 
 /// Coarsest and finest side that an image may be resized to for the network.
@@ -28,6 +30,7 @@ pub struct Segmenter {
     manifest: Manifest,
     device: ComputeDevice,
     precision: Precision,
+    team: Team,
     tokenizer: Option<ExpressionTokenizer>,
     text: Option<TextEngine>,
     vision: Option<VisionEngine>,
@@ -106,6 +109,7 @@ impl Segmenter {
             manifest,
             device,
             precision: Precision::default(),
+            team: platform::team(None),
             tokenizer: None,
             text: None,
             vision: None,
@@ -119,6 +123,19 @@ impl Segmenter {
         self
     }
 
+    /// How many threads a CPU computes the network with, from 1 on; for parts that are loaded from now
+    /// on. As many as the machine runs at once unless this says less; in a browser, those that the page
+    /// has started.
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.team = platform::team(Some(threads));
+        self
+    }
+
+    /// How many threads compute the network on a CPU.
+    pub fn threads(&self) -> usize {
+        self.team.threads()
+    }
+
     /// A segmenter from parts that are in memory already, on `device`.
     ///
     /// `manifest` says how an image becomes their input; its files are not looked at.
@@ -130,13 +147,16 @@ impl Segmenter {
         vision: LgceNetwork,
     ) -> Self {
         let precision = Precision::default();
+        let team = platform::team(None);
         let config = &manifest.config;
+        let engine = VisionEngine::new(vision, config, &device.device, precision, team.clone());
         Self {
             text: Some(TextEngine::new(text, config, &device.device, precision)),
-            vision: Some(VisionEngine::new(vision, config, &device.device, precision)),
+            vision: Some(engine),
             manifest,
             device,
             precision,
+            team,
             tokenizer: Some(tokenizer),
             last: Mutex::default(),
         }
@@ -149,10 +169,10 @@ impl Segmenter {
     /// [`Error::Device`] where the GPU was asked for and cannot be used.
     #[cfg(not(target_family = "wasm"))]
     pub async fn open_dir(directory: &std::path::Path, device: DeviceChoice) -> Result<Self> {
-        Self::open_dir_in(directory, device, Precision::F32).await
+        Self::open_dir_in(directory, device, Precision::F32, None).await
     }
 
-    /// The same with another precision.
+    /// The same with another precision, and perhaps with fewer threads (see [`Self::with_threads`]).
     ///
     /// # Errors
     /// As [`Self::open_dir`].
@@ -161,6 +181,7 @@ impl Segmenter {
         directory: &std::path::Path,
         device: DeviceChoice,
         precision: Precision,
+        threads: Option<usize>,
     ) -> Result<Self> {
         let read = |name: &str| {
             let path = directory.join(name);
@@ -174,6 +195,9 @@ impl Segmenter {
         let manifest = Manifest::from_json(&String::from_utf8_lossy(&manifest))?;
         let files: Vec<String> = manifest.files.iter().map(|f| f.file.clone()).collect();
         let mut segmenter = Self::new(manifest, device).await?.with_precision(precision);
+        if let Some(threads) = threads {
+            segmenter = segmenter.with_threads(threads);
+        }
         for file in files {
             segmenter.load(&file, read(&file)?)?;
         }
@@ -199,7 +223,9 @@ impl Segmenter {
             Part::Vision => {
                 let network = filled(LgceNetwork::new(config, device), content, file)?;
                 self.last = Mutex::default();
-                self.vision = Some(VisionEngine::new(network, config, device, self.precision));
+                let team = self.team.clone();
+                let engine = VisionEngine::new(network, config, device, self.precision, team);
+                self.vision = Some(engine);
             }
         }
         Ok(())

@@ -44,6 +44,8 @@ fn a_mask_on_the_cpu_allocates_little() {
             &repository("models/rrsis-small"),
             DeviceChoice::Cpu,
             precision,
+            // A pool of threads has allocations of its own.
+            Some(1),
         ))
         .expect("opens");
         let image = |seed: usize| {

@@ -26,6 +26,9 @@ pub(super) struct ModelArguments {
     /// where the processor has instructions for it and costs a little accuracy.
     #[arg(long, value_enum, default_value_t)]
     precision: PrecisionChoice,
+    /// How many threads the CPU computes with [default: as many as it runs at once].
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     /// Probability above which a pixel is foreground [default: the model's].
     #[arg(long, value_name = "NUMBER")]
     threshold: Option<f32>,
@@ -66,7 +69,13 @@ impl ModelArguments {
             PrecisionChoice::F32 => Precision::F32,
             PrecisionChoice::Int8 => Precision::Int8,
         };
-        let segmenter = pollster::block_on(Segmenter::open_dir_in(&self.model, choice, precision))?;
+        let threads = self.threads.map(usize::from);
+        let segmenter = pollster::block_on(Segmenter::open_dir_in(
+            &self.model,
+            choice,
+            precision,
+            threads,
+        ))?;
         if let Some(reason) = segmenter.fallback() {
             eprintln!("note: computing on the CPU. {reason}");
         }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use rrsis_kernels::Precision;
+use rrsis_kernels::{Precision, Team};
 
 use super::bert::Bert;
 use super::config::NetworkConfig;
@@ -80,16 +80,19 @@ impl TextEngine {
 }
 
 impl VisionEngine {
-    /// `network`, built from `config`, for the device that it is on; `precision` matters on CPUs only.
+    /// `network`, built from `config`, for the device that it is on; `precision` and `team` matter on
+    /// CPUs only.
     pub fn new(
         network: LgceNetwork,
         config: &NetworkConfig,
         device: &Device,
         precision: Precision,
+        team: Team,
     ) -> Self {
         if is_plain_cpu(device) {
             let network = CpuNetwork::new(&network, config, precision);
-            Self::Cpu(Box::new(network), Box::default())
+            let workspace = Mutex::new(Workspace::new(team));
+            Self::Cpu(Box::new(network), Box::new(workspace))
         } else {
             Self::Operations(Box::new(network), device.clone())
         }

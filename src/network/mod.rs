@@ -31,5 +31,5 @@ pub use bert::Bert;
 pub use config::{BertConfig, CrossScale, LgceConfig, NetworkConfig};
 pub use engine::{Language, Stem, TextEngine, VisionEngine};
 pub use model::{ImageFeatures, LanguageFeatures, LgceNetwork};
-pub use rrsis_kernels::Precision;
+pub use rrsis_kernels::{Helpers, MOST as MOST_THREADS, Precision, Team};
 pub use trace::Trace;

@@ -1,7 +1,9 @@
-//! The only place that knows whether this is a browser: clock and compute device.
+//! The only place that knows whether this is a browser: clock, threads and compute device.
 
 #[cfg(not(target_family = "wasm"))]
 mod native;
+#[cfg(all(target_family = "wasm", feature = "threads"))]
+mod threads;
 #[cfg(target_family = "wasm")]
 mod wasm;
 
@@ -15,6 +17,13 @@ use burn::tensor::Device;
 use crate::error::DeviceError;
 
 pub use current::now_ms;
+
+use crate::network::Team;
+
+/// The threads that compute a network on a CPU: at most `threads`, at most as many as there are.
+pub fn team(threads: Option<usize>) -> Team {
+    current::team(threads.map(|threads| threads.clamp(1, crate::network::MOST_THREADS)))
+}
 
 /// Which device the user wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

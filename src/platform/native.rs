@@ -1,12 +1,69 @@
 //! Outside browsers.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
+
+use crate::network::{Helpers, Team};
 
 /// Milliseconds since the first call.
 pub fn now_ms() -> f64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
+}
+
+/// A pool of threads, and the thread that asks it.
+struct Pool {
+    pool: rayon::ThreadPool,
+    threads: usize,
+}
+
+impl Helpers for Pool {
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn share(&self, pieces: usize, work: &(dyn Fn(usize, usize) + Sync)) {
+        let next = AtomicUsize::new(0);
+        let run = |slot: usize| {
+            loop {
+                let piece = next.fetch_add(1, Ordering::Relaxed);
+                if piece >= pieces {
+                    break;
+                }
+                work(slot, piece);
+            }
+        };
+        self.pool.in_place_scope(|scope| {
+            let run = &run;
+            for slot in 1..self.threads.min(pieces) {
+                scope.spawn(move |_| run(slot));
+            }
+            run(0);
+        });
+    }
+}
+
+/// One pool for each size that was asked for, where threads can be started; else the caller alone.
+pub(super) fn team(threads: Option<usize>) -> Team {
+    static POOLS: Mutex<BTreeMap<usize, Team>> = Mutex::new(BTreeMap::new());
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or(all);
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    pools
+        .entry(threads)
+        .or_insert_with(|| {
+            if threads == 1 {
+                return Team::default();
+            }
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads - 1);
+            match pool.build() {
+                Ok(pool) => Team::new(Arc::new(Pool { pool, threads })),
+                Err(_) => Team::default(),
+            }
+        })
+        .clone()
 }
 
 #[cfg(feature = "gpu")]

@@ -3,6 +3,8 @@
 use js_sys::{Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
+use crate::network::Team;
+
 /// Milliseconds since the worker started; 0 where there is no clock.
 pub fn now_ms() -> f64 {
     let clock = get(&js_sys::global(), "performance");
@@ -12,6 +14,17 @@ pub fn now_ms() -> f64 {
         .and_then(|now| now.call0(&clock).ok())
         .and_then(|now| now.as_f64())
         .unwrap_or(0.0)
+}
+
+/// The helpers that the page has started, where it could start any.
+pub(super) fn team(threads: Option<usize>) -> Team {
+    #[cfg(feature = "threads")]
+    return super::threads::team(threads);
+    #[cfg(not(feature = "threads"))]
+    {
+        let _ = threads;
+        Team::default()
+    }
 }
 
 /// Opens WebGPU. Burn panics on adapters without some features instead of refusing them, so the page

@@ -34,10 +34,12 @@ pub struct WebSegmenter {
 impl WebSegmenter {
     /// Opens a device ("webgpu" or "cpu", whichever this module is for) for the model of a manifest.
     /// `precision`: how a CPU multiplies, "f32" or "int8" (see `network::Precision`); "f32" unless given.
+    /// `threads`: on a CPU, at most as many as the page has started, which is what it takes unless given.
     pub async fn open(
         manifest_json: &str,
         device: &str,
         precision: Option<String>,
+        threads: Option<usize>,
     ) -> JsResult<WebSegmenter> {
         let manifest = Manifest::from_json(manifest_json).map_err(crate::Error::from)?;
         let choice = match device {
@@ -64,10 +66,13 @@ impl WebSegmenter {
                 .into());
             }
         };
-        let segmenter = Segmenter::new(manifest, choice).await?;
-        Ok(WebSegmenter {
-            segmenter: segmenter.with_precision(precision),
-        })
+        let mut segmenter = Segmenter::new(manifest, choice)
+            .await?
+            .with_precision(precision);
+        if let Some(threads) = threads {
+            segmenter = segmenter.with_threads(threads);
+        }
+        Ok(WebSegmenter { segmenter })
     }
 
     /// "webgpu" or "cpu".
@@ -77,6 +82,12 @@ impl WebSegmenter {
             "gpu" => "webgpu".to_owned(),
             name => name.to_owned(),
         }
+    }
+
+    /// How many threads compute on a CPU.
+    #[wasm_bindgen(getter)]
+    pub fn threads(&self) -> usize {
+        self.segmenter.threads()
     }
 
     /// Checks one file of the manifest and builds the part it holds.

@@ -63,8 +63,8 @@ pub fn run_on_cpu(
 ) -> Vec<(Tensors, Tensors)> {
     let text = CpuBert::new(&network.text, config, Precision::F32);
     let vision = CpuNetwork::new(&network.vision, config, Precision::F32);
-    // Kept from one item to the next, as from one image to the next.
-    let mut workspace = Workspace::default();
+    // Kept from one item to the next, as from one image to the next; with as many threads as there are.
+    let mut workspace = Workspace::new(rrsis::platform::team(None));
     let batch = case["in.image"].shape()[0];
     (0..batch)
         .map(|index| {

@@ -2,6 +2,7 @@
 
 use crate::product::{HEIGHT, Matrix, Piece, Write};
 use crate::softmax::weights;
+use crate::team::{Parts, Team, reserve};
 
 /// Rows of channels among others: row `i` is `values[i * stride + first..][..channels]`.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +22,17 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Memory for what is between; kept from call to call.
+/// Who computes attention, and memory for what is between; kept from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionScratch {
+    team: Team,
+    /// One for each thread.
+    heads: Vec<Head>,
+}
+
+/// What a thread needs for a head.
+#[derive(Clone, Debug, Default)]
+struct Head {
     query: Vec<f32>,
     key: Matrix,
     value: Matrix,
@@ -31,15 +40,48 @@ pub struct AttentionScratch {
     context: Vec<f32>,
     mask: Vec<f32>,
     shares: Vec<f32>,
+    /// Of each token of a window: where it lies in the map, if it does, and its side of the map.
+    tokens: Vec<(Option<usize>, usize)>,
 }
 
 impl AttentionScratch {
+    /// For work that `team` shares.
+    pub fn new(team: Team) -> Self {
+        Self {
+            team,
+            heads: Vec::new(),
+        }
+    }
+
     /// Bytes that are kept.
     pub fn bytes(&self) -> usize {
-        let floats = [&self.query, &self.scores, &self.context, &self.mask];
-        floats.map(|buffer| buffer.capacity()).iter().sum::<usize>() * size_of::<f32>()
+        self.heads.iter().map(Head::bytes).sum()
+    }
+}
+
+impl Head {
+    fn bytes(&self) -> usize {
+        let floats = [
+            &self.query,
+            &self.scores,
+            &self.context,
+            &self.mask,
+            &self.shares,
+        ];
+        floats.map(Vec::capacity).iter().sum::<usize>() * size_of::<f32>()
+            + self.tokens.capacity() * size_of::<(Option<usize>, usize)>()
             + self.key.bytes()
             + self.value.bytes()
+    }
+
+    /// Makes room for blocks of `queries` that attend to `keys`.
+    fn fit(&mut self, queries: usize, keys: usize, head_dim: usize) {
+        reserve(&mut self.query, queries * head_dim);
+        self.key.reserve(head_dim, keys);
+        self.value.reserve(keys, head_dim);
+        reserve(&mut self.scores, queries * keys);
+        reserve(&mut self.context, queries * head_dim);
+        reserve(&mut self.shares, queries);
     }
 }
 
@@ -66,31 +108,69 @@ pub fn attention(
     let channels = heads * head_dim;
     assert_eq!(out.len(), counts.queries * channels, "queries");
     let scale = (head_dim as f32).powf(-0.5);
-    for head in 0..heads {
+    let AttentionScratch {
+        team,
+        heads: memories,
+    } = scratch;
+    team.prepare(memories, |memory| {
+        memory.fit(HEIGHT.min(counts.queries), counts.keys, head_dim);
+    });
+    let out = Parts::new(out, head_dim);
+    team.share(memories, heads, |memory, head| {
         let first = head * head_dim;
-        pack_columns(&mut scratch.key, head_dim, key, counts.keys, first);
-        pack_rows(&mut scratch.value, head_dim, value, counts.keys, first);
+        pack_columns(&mut memory.key, head_dim, key, counts.keys, first);
+        pack_rows(&mut memory.value, head_dim, value, counts.keys, first);
         for top in (0..counts.queries).step_by(HEIGHT) {
             let height = HEIGHT.min(counts.queries - top);
-            scratch.query.clear();
+            memory.query.clear();
             for row in top..top + height {
                 let row = query.part(row, first, head_dim);
-                scratch.query.extend(row.iter().map(|value| value * scale));
+                memory.query.extend(row.iter().map(|value| value * scale));
             }
-            let scores = grown(&mut scratch.scores, height * counts.keys);
-            let piece = Piece::whole(&scratch.query, head_dim);
-            let key = &scratch.key;
-            key.product(&[piece], height, &[], Write::Set, scores, counts.keys);
-            weights(scores, counts.keys, [&[], &[]], &mut scratch.shares);
-            let piece = Piece::whole(scores, counts.keys);
-            let out = &mut out[top * channels + first..];
-            let value = &scratch.value;
-            value.product(&[piece], height, &[], Write::Set, out, channels);
-            for (row, share) in out.chunks_mut(channels).zip(&scratch.shares) {
-                for value in &mut row[..head_dim] {
-                    *value *= share;
-                }
+            memory.attend(height, counts.keys, head_dim, [&[], &[]]);
+            for (row, context) in (top..).zip(memory.weighted(height, head_dim)) {
+                // SAFETY: nobody else has this head.
+                let out = unsafe { out.part(row * heads + head) };
+                context.write(out);
             }
+        }
+    });
+}
+
+impl Head {
+    /// The context of `queries` queries, but for a factor each, `shares`.
+    fn attend(&mut self, queries: usize, keys: usize, head_dim: usize, added: [&[f32]; 2]) {
+        let scores = grown(&mut self.scores, queries * keys);
+        let piece = Piece::whole(&self.query, head_dim);
+        self.key
+            .product(&[piece], queries, &[], Write::Set, scores, keys);
+        weights(scores, keys, added, &mut self.shares);
+        let context = grown(&mut self.context, queries * head_dim);
+        let piece = Piece::whole(scores, keys);
+        self.value
+            .product(&[piece], queries, &[], Write::Set, context, head_dim);
+    }
+
+    /// What [`Self::attend`] left.
+    fn weighted(&self, queries: usize, head_dim: usize) -> impl Iterator<Item = Weighted<'_>> {
+        let rows = self.context.chunks_exact(head_dim).take(queries);
+        rows.zip(&self.shares).map(|(context, share)| Weighted {
+            context,
+            share: *share,
+        })
+    }
+}
+
+/// Values and what they are multiplied with.
+struct Weighted<'a> {
+    context: &'a [f32],
+    share: f32,
+}
+
+impl Weighted<'_> {
+    fn write(&self, out: &mut [f32]) {
+        for (out, value) in out.iter_mut().zip(self.context) {
+            *out = value * self.share;
         }
     }
 }
@@ -149,68 +229,72 @@ pub fn window_attention(
     let region = |position: usize, length: usize| {
         usize::from(position >= length - side) + usize::from(position >= length - shift)
     };
-    // Of each token of a window: where it lies in the map, if it does, and its side of the map.
-    let mut tokens: Vec<(Option<usize>, usize)> = Vec::with_capacity(area);
-    for top in (0..padded_height).step_by(side) {
-        for left in (0..padded_width).step_by(side) {
-            tokens.clear();
-            for token in 0..area {
-                let (y, x) = (top + token / side, left + token % side);
-                let (row, column) = ((y + shift) % padded_height, (x + shift) % padded_width);
-                let inside = row < height && column < width;
-                let side = match shift {
-                    0 => 0,
-                    _ => 3 * region(y, padded_height) + region(x, padded_width),
-                };
-                tokens.push((inside.then_some(row * width + column), side));
+    let AttentionScratch {
+        team,
+        heads: memories,
+    } = scratch;
+    team.prepare(memories, |memory| {
+        memory.fit(area, area, head_dim);
+        reserve(&mut memory.mask, area * area);
+        memory.tokens.clear();
+        reserve(&mut memory.tokens, area);
+    });
+    let out = Parts::new(out, head_dim);
+    let columns = padded_width / side;
+    let count = padded_height / side * columns;
+    team.share(memories, count, |memory, index| {
+        let (top, left) = (index / columns * side, index % columns * side);
+        memory.tokens.clear();
+        for token in 0..area {
+            let (y, x) = (top + token / side, left + token % side);
+            let (row, column) = ((y + shift) % padded_height, (x + shift) % padded_width);
+            let inside = row < height && column < width;
+            let side = match shift {
+                0 => 0,
+                _ => 3 * region(y, padded_height) + region(x, padded_width),
+            };
+            let place = inside.then_some(row * width + column);
+            memory.tokens.push((place, side));
+        }
+        // Taken out, so that the rest of the memory can be written to.
+        let tokens = std::mem::take(&mut memory.tokens);
+        let mut mask = std::mem::take(&mut memory.mask);
+        let mixed = tokens.iter().any(|(_, side)| *side != tokens[0].1);
+        mask.clear();
+        if mixed {
+            for (_, from) in &tokens {
+                let far = tokens
+                    .iter()
+                    .map(|(_, to)| if from == to { 0.0 } else { FAR });
+                mask.extend(far);
             }
-            let mixed = tokens.iter().any(|(_, side)| *side != tokens[0].1);
-            scratch.mask.clear();
-            if mixed {
-                for (_, from) in &tokens {
-                    let far = tokens
-                        .iter()
-                        .map(|(_, to)| if from == to { 0.0 } else { FAR });
-                    scratch.mask.extend(far);
-                }
+        }
+        for head in 0..heads {
+            let part = |which: usize| {
+                let first = which * channels + head * head_dim;
+                tokens.iter().map(move |(place, _)| match place {
+                    Some(row) => &qkv[row * 3 * channels + first..][..head_dim],
+                    None => &padding[first..][..head_dim],
+                })
+            };
+            memory.query.clear();
+            for row in part(0) {
+                memory.query.extend(row.iter().map(|value| value * scale));
             }
-            let mask = &scratch.mask[..];
-            for head in 0..heads {
-                let part = |which: usize| {
-                    let first = which * channels + head * head_dim;
-                    tokens.iter().map(move |(place, _)| match place {
-                        Some(row) => &qkv[row * 3 * channels + first..][..head_dim],
-                        None => &padding[first..][..head_dim],
-                    })
-                };
-                scratch.query.clear();
-                for row in part(0) {
-                    scratch.query.extend(row.iter().map(|value| value * scale));
-                }
-                scratch.key.pack_columns(head_dim, part(1));
-                scratch.value.pack_rows(head_dim, part(2));
-                let scores = grown(&mut scratch.scores, area * area);
-                let piece = Piece::whole(&scratch.query, head_dim);
-                let key = &scratch.key;
-                key.product(&[piece], area, &[], Write::Set, scores, area);
-                let position = &position[head * area * area..][..area * area];
-                weights(scores, area, [position, mask], &mut scratch.shares);
-                let context = grown(&mut scratch.context, area * head_dim);
-                let piece = Piece::whole(scores, area);
-                let value = &scratch.value;
-                value.product(&[piece], area, &[], Write::Set, context, head_dim);
-                let rows = context.chunks_exact(head_dim).zip(&scratch.shares);
-                for ((place, _), (context, share)) in tokens.iter().zip(rows) {
-                    if let Some(row) = place {
-                        let out = &mut out[row * channels + head * head_dim..][..head_dim];
-                        for (out, value) in out.iter_mut().zip(context) {
-                            *out = value * share;
-                        }
-                    }
+            memory.key.pack_columns(head_dim, part(1));
+            memory.value.pack_rows(head_dim, part(2));
+            let position = &position[head * area * area..][..area * area];
+            memory.attend(area, area, head_dim, [position, &mask]);
+            for ((place, _), context) in tokens.iter().zip(memory.weighted(area, head_dim)) {
+                if let Some(row) = place {
+                    // SAFETY: a token lies in one window.
+                    let out = unsafe { out.part(row * heads + head) };
+                    context.write(out);
                 }
             }
         }
-    }
+        (memory.tokens, memory.mask) = (tokens, mask);
+    });
 }
 
 fn pack_columns(to: &mut Matrix, head_dim: usize, rows: Rows<'_>, count: usize, first: usize) {
@@ -238,6 +322,7 @@ fn grown(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::team::tests::teams;
     use crate::testing::{assert_close, numbers};
 
     /// Attention of one query over some keys in f64, with something added to each score.
@@ -282,14 +367,19 @@ mod tests {
                 stride,
                 first: which * channels,
             };
-            let mut out = vec![f32::NAN; queries * channels];
-            attention(
-                [rows(0), rows(1), rows(2)],
-                Counts { queries, keys },
-                [heads, head_dim],
-                &mut out,
-                &mut AttentionScratch::default(),
-            );
+            let attend = |team: &Team| {
+                let mut out = vec![f32::NAN; queries * channels];
+                attention(
+                    [rows(0), rows(1), rows(2)],
+                    Counts { queries, keys },
+                    [heads, head_dim],
+                    &mut out,
+                    &mut AttentionScratch::new(team.clone()),
+                );
+                out
+            };
+            let [out, shared] = teams().each_ref().map(attend);
+            assert_eq!(out, shared);
             for query in 0..queries {
                 for head in 0..heads {
                     let first = head * head_dim;
@@ -330,22 +420,27 @@ mod tests {
             let qkv = numbers(height * width * 3 * channels, 1);
             let padding = numbers(3 * channels, 2);
             let position = numbers(heads * area * area, 3);
-            let mut out = vec![f32::NAN; height * width * channels];
             let windows = Windows {
                 height,
                 width,
                 side,
                 shift,
             };
-            window_attention(
-                &qkv,
-                &padding,
-                windows,
-                [heads, head_dim],
-                &position,
-                &mut out,
-                &mut AttentionScratch::default(),
-            );
+            let attend = |team: &Team| {
+                let mut out = vec![f32::NAN; height * width * channels];
+                window_attention(
+                    &qkv,
+                    &padding,
+                    windows,
+                    [heads, head_dim],
+                    &position,
+                    &mut out,
+                    &mut AttentionScratch::new(team.clone()),
+                );
+                out
+            };
+            let [out, shared] = teams().each_ref().map(attend);
+            assert_eq!(out, shared);
             let padded = [height, width].map(|length| length.next_multiple_of(side));
             let token = |row: usize, column: usize| {
                 if row < height && column < width {

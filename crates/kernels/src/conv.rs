@@ -6,6 +6,7 @@ use crate::map::Map;
 use crate::product::{Piece, Write};
 use crate::product8::{Range, extremes, quantise};
 use crate::simd::Code;
+use crate::team::Team;
 
 /// A convolution of one or several maps of a size, as if their channels were concatenated, with a factor
 /// and a term for every output (a folded batch normalisation), then ReLU.
@@ -19,13 +20,30 @@ pub struct Conv3x3 {
     shift: Vec<f32>,
 }
 
-/// Memory for quantised maps; kept from call to call.
+/// Who computes convolutions, and memory for quantised maps; kept from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct ConvScratch {
+    team: Team,
     codes: Vec<Vec<Code>>,
+    /// Extremes of parts of a map.
+    extremes: Vec<(f32, f32)>,
 }
 
+/// Maps that a convolution may have.
+const MAPS: usize = 2;
+
+/// Values of a map that a thread quantises at a time.
+const PART: usize = 1 << 14;
+
 impl ConvScratch {
+    /// For work that `team` shares.
+    pub fn new(team: Team) -> Self {
+        Self {
+            team,
+            ..Self::default()
+        }
+    }
+
     /// Bytes that are kept.
     pub fn bytes(&self) -> usize {
         self.codes
@@ -40,7 +58,7 @@ impl Conv3x3 {
     /// output.
     ///
     /// # Panics
-    /// Where the lengths do not fit.
+    /// Where the lengths do not fit, or where there are more than two maps.
     pub fn new(
         weights: &[f32],
         channels: &[usize],
@@ -50,7 +68,9 @@ impl Conv3x3 {
     ) -> Self {
         let (all, outputs) = (channels.iter().sum::<usize>(), factor.len());
         assert!(
-            weights.len() == outputs * all * 9 && shift.len() == outputs,
+            weights.len() == outputs * all * 9
+                && shift.len() == outputs
+                && (1..=MAPS).contains(&channels.len()),
             "{} weights for {all} channels to {outputs}",
             weights.len()
         );
@@ -124,34 +144,35 @@ impl Conv3x3 {
             "maps do not fit"
         );
         out.shape(height, width, self.outputs);
-        let ranges: Vec<Range> = match self.weights[..] {
-            [Weights::Float(_)] => Vec::new(),
-            _ => {
-                scratch
-                    .codes
-                    .resize_with(maps.len().max(scratch.codes.len()), Vec::new);
-                let buffers = scratch.codes.iter_mut();
-                maps.iter()
-                    .zip(buffers)
-                    .map(|(map, codes)| quantised(map, codes))
-                    .collect()
+        let ConvScratch {
+            team,
+            codes,
+            extremes,
+        } = scratch;
+        let mut ranges = [Range::default(); MAPS];
+        if !matches!(self.weights[..], [Weights::Float(_)]) {
+            codes.resize_with(maps.len().max(codes.len()), Vec::new);
+            for ((map, codes), range) in maps.iter().zip(codes.iter_mut()).zip(&mut ranges) {
+                *range = quantised(map, codes, extremes, team);
             }
-        };
-        for y in 0..height {
-            let row = out.row_mut(y);
+        }
+        out.each_row(team, |y, row| {
             for (index, weights) in self.weights.iter().enumerate() {
                 match weights {
                     Weights::Float(matrix) => {
-                        let pieces: Vec<Piece<'_, f32>> = (0..3)
-                            .flat_map(|line| {
-                                maps.iter()
-                                    .map(move |map| neighbours(map, map.values(), y + line))
-                            })
-                            .collect();
-                        matrix.product(&pieces, width, &self.shift, Write::Set, row, self.outputs);
+                        // A row of each map, then the next row of each.
+                        let pieces: [Piece<'_, f32>; 3 * MAPS] = std::array::from_fn(|place| {
+                            let map = maps[place % maps.len()];
+                            match place / maps.len() {
+                                line @ 0..3 => neighbours(map, map.values(), y + line),
+                                _ => Piece::whole(&[], 0),
+                            }
+                        });
+                        let pieces = &pieces[..3 * maps.len()];
+                        matrix.product(pieces, width, &self.shift, Write::Set, row, self.outputs);
                     }
                     Weights::Integer(matrix) => {
-                        let codes = &scratch.codes[index];
+                        let codes = &codes[index];
                         let pieces = [0, 1, 2].map(|line| neighbours(maps[index], codes, y + line));
                         let (bias, write) = match index {
                             0 => (&self.shift[..], Write::Set),
@@ -163,7 +184,7 @@ impl Conv3x3 {
                 }
             }
             relu(row);
-        }
+        });
     }
 }
 
@@ -177,10 +198,26 @@ fn neighbours<'a, T>(map: &Map, values: &'a [T], y: usize) -> Piece<'a, T> {
 }
 
 /// A map and its border as codes, all of one range, in which 0 has a code of its own.
-fn quantised(map: &Map, codes: &mut Vec<Code>) -> Range {
+fn quantised(map: &Map, codes: &mut Vec<Code>, parts: &mut Vec<(f32, f32)>, team: &Team) -> Range {
     let values = map.values();
-    // The border is among the values: 0 lies between the extremes.
-    let (low, high) = extremes(values);
+    parts.resize(values.len().div_ceil(PART), (0.0, 0.0));
+    team.each_part(parts, 1, |index, part| {
+        let values = &values[index * PART..];
+        part[0] = extremes(&values[..PART.min(values.len())]);
+    });
+    // The border is among the values: 0 lies between the extremes. A sum keeps a NaN, which a choice loses.
+    let nothing = parts
+        .iter()
+        .map(|(low, high)| (low + high) * 0.0)
+        .sum::<f32>();
+    let low = parts
+        .iter()
+        .fold(f32::INFINITY, |all, part| all.min(part.0))
+        + nothing;
+    let high = parts
+        .iter()
+        .fold(f32::NEG_INFINITY, |all, part| all.max(part.1))
+        + nothing;
     // One less than there are, because 0 is moved to a code, and all others with it.
     let scale = (high - low) / 126.0;
     let low = if scale > 0.0 {
@@ -189,7 +226,9 @@ fn quantised(map: &Map, codes: &mut Vec<Code>) -> Range {
         low
     };
     codes.resize(values.len(), 0);
-    quantise(values, low, scale, codes);
+    team.each_part(codes, PART, |index, codes| {
+        quantise(&values[index * PART..][..codes.len()], low, scale, codes);
+    });
     Range { low, scale }
 }
 
@@ -197,6 +236,7 @@ fn quantised(map: &Map, codes: &mut Vec<Code>) -> Range {
 mod tests {
     use super::*;
     use crate::map::tests::filled;
+    use crate::team::tests::teams;
     use crate::testing::{assert_close, numbers};
 
     #[test]
@@ -239,10 +279,14 @@ mod tests {
                 }
             }
             let maps: Vec<&Map> = maps.iter().collect();
-            for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::Int8, 0.03)] {
+            let precisions = [(Precision::F32, 1e-5), (Precision::Int8, 0.03)];
+            for (team, (precision, tolerance)) in teams()
+                .iter()
+                .flat_map(|team| precisions.map(|precision| (team, precision)))
+            {
                 let conv = Conv3x3::new(&weights, &channels, &factor, &shift, precision);
                 let mut out = filled(height + 1, width, outputs, 4);
-                conv.forward(&maps, &mut out, &mut ConvScratch::default());
+                conv.forward(&maps, &mut out, &mut ConvScratch::new(team.clone()));
                 let rows: Vec<f32> = (0..height).flat_map(|y| out.row(y).to_vec()).collect();
                 assert_close(&rows, &expected, tolerance);
             }

@@ -3,9 +3,10 @@
 //!
 //! Most is plain Rust over blocks of lanes, which compilers turn into vector instructions on every target;
 //! products name their instructions in [`simd`], the only place with `unsafe`, besides the loops over
-//! tiles that call it. A crate of its own, so that it is compiled for speed while the rest of the library
+//! tiles that call it and [`team`], which cuts slices into parts for several threads. A crate of its own, so that it is compiled for speed while the rest of the library
 //! is compiled to be rebuilt quickly.
 
+#[allow(unsafe_code)]
 mod attention;
 mod conv;
 mod embedding;
@@ -28,6 +29,8 @@ mod product8;
 mod simd;
 #[allow(unsafe_code)]
 mod softmax;
+#[allow(unsafe_code)]
+mod team;
 #[cfg(test)]
 mod testing;
 
@@ -41,6 +44,7 @@ pub use map::Map;
 pub use norm::{LayerNorm, centre, instance_norm, mean};
 pub use product::{Matrix, Piece, Write};
 pub use softmax::{AttentionBias, attention_softmax, softmax};
+pub use team::{Helpers, MOST, Team};
 
 /// Values that are computed side by side: two vectors of 128 bits, one of 256.
 const LANES: usize = 8;

@@ -3,6 +3,7 @@
 
 use crate::product::{HEIGHT, Matrix, Piece, Write};
 use crate::product8::{Codes, Matrix8};
+use crate::team::{Team, reserve};
 use crate::{LayerNorm, gelu};
 
 /// How weights are kept, and with what they are multiplied.
@@ -69,18 +70,50 @@ pub enum Then {
     Relu,
 }
 
-/// Memory for what is between; kept from call to call.
+/// Who computes layers, and memory for what is between; kept from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
+    team: Team,
+    /// One for each thread.
+    blocks: Vec<Block>,
+}
+
+/// What a thread needs for a block of rows.
+#[derive(Clone, Debug, Default)]
+struct Block {
     normed: Vec<f32>,
     codes: Codes,
-    pub(crate) hidden: Vec<f32>,
+    hidden: Vec<f32>,
 }
 
 impl Scratch {
+    /// For work that `team` shares.
+    pub fn new(team: Team) -> Self {
+        Self {
+            team,
+            blocks: Vec::new(),
+        }
+    }
+
     /// Bytes that are kept.
     pub fn bytes(&self) -> usize {
+        self.blocks.iter().map(Block::bytes).sum()
+    }
+}
+
+impl Block {
+    fn bytes(&self) -> usize {
         (self.normed.capacity() + self.hidden.capacity()) * size_of::<f32>() + self.codes.bytes()
+    }
+
+    /// Makes room for a layer.
+    fn fit(&mut self, layer: &Linear, norm: bool) {
+        if norm {
+            reserve(&mut self.normed, HEIGHT * layer.inputs);
+        }
+        if let Weights::Integer(_) = layer.weights {
+            self.codes.reserve(HEIGHT, layer.inputs);
+        }
     }
 }
 
@@ -148,42 +181,56 @@ impl Linear {
             self.inputs,
             self.outputs
         );
-        let Scratch { normed, codes, .. } = scratch;
-        for (rows, out) in rows
-            .chunks(HEIGHT * self.inputs)
-            .zip(out.chunks_mut(HEIGHT * self.outputs))
-        {
-            let rows = match norm {
-                None => rows,
-                Some(norm) => {
-                    normed.resize(rows.len().max(normed.len()), 0.0);
-                    let normed = &mut normed[..rows.len()];
-                    norm.forward(rows, normed);
-                    normed
-                }
-            };
-            let write = match then {
-                Then::Add => Write::Add,
-                Then::Store | Then::Gelu | Then::Relu => Write::Set,
-            };
-            let count = rows.len() / self.inputs;
-            match &self.weights {
-                Weights::Float(matrix) => {
-                    let piece = Piece::whole(rows, self.inputs);
-                    matrix.product(&[piece], count, &self.bias, write, out, self.outputs);
-                }
-                Weights::Integer(matrix) => {
-                    codes.quantise_rows(rows, self.inputs);
-                    let piece = Piece::whole(&codes.values, self.inputs);
-                    let left = (&[piece][..], &codes.ranges[..]);
-                    matrix.product(left, count, &self.bias, write, out, self.outputs);
-                }
+        let Scratch { team, blocks } = scratch;
+        team.prepare(blocks, |block| block.fit(self, norm.is_some()));
+        let length = HEIGHT * self.outputs;
+        team.share_parts(blocks, out, length, |block, index, out| {
+            let count = out.len() / self.outputs;
+            let rows = &rows[index * HEIGHT * self.inputs..][..count * self.inputs];
+            let Block { normed, codes, .. } = block;
+            self.block(rows, norm, then, out, (normed, codes));
+        });
+    }
+
+    /// The layer on up to [`HEIGHT`] rows.
+    fn block(
+        &self,
+        rows: &[f32],
+        norm: Option<&LayerNorm>,
+        then: Then,
+        out: &mut [f32],
+        (normed, codes): (&mut Vec<f32>, &mut Codes),
+    ) {
+        let rows = match norm {
+            None => rows,
+            Some(norm) => {
+                normed.resize(rows.len().max(normed.len()), 0.0);
+                let normed = &mut normed[..rows.len()];
+                norm.forward(rows, normed);
+                normed
             }
-            match then {
-                Then::Store | Then::Add => {}
-                Then::Gelu => gelu(out),
-                Then::Relu => relu(out),
+        };
+        let write = match then {
+            Then::Add => Write::Add,
+            Then::Store | Then::Gelu | Then::Relu => Write::Set,
+        };
+        let count = rows.len() / self.inputs;
+        match &self.weights {
+            Weights::Float(matrix) => {
+                let piece = Piece::whole(rows, self.inputs);
+                matrix.product(&[piece], count, &self.bias, write, out, self.outputs);
             }
+            Weights::Integer(matrix) => {
+                codes.quantise_rows(rows, self.inputs);
+                let piece = Piece::whole(&codes.values, self.inputs);
+                let left = (&[piece][..], &codes.ranges[..]);
+                matrix.product(left, count, &self.bias, write, out, self.outputs);
+            }
+        }
+        match then {
+            Then::Store | Then::Add => {}
+            Then::Gelu => gelu(out),
+            Then::Relu => relu(out),
         }
     }
 }
@@ -208,20 +255,42 @@ pub fn mlp(
     scratch: &mut Scratch,
 ) {
     let [first, second] = layers;
-    let mut hidden = std::mem::take(&mut scratch.hidden);
-    for rows in rows.chunks_mut(HEIGHT * first.inputs) {
+    assert!(
+        rows.len().is_multiple_of(first.inputs)
+            && first.outputs == second.inputs
+            && second.outputs == first.inputs,
+        "{} values in, layers of {} x {} and {} x {}",
+        rows.len(),
+        first.inputs,
+        first.outputs,
+        second.inputs,
+        second.outputs
+    );
+    let Scratch { team, blocks } = scratch;
+    team.prepare(blocks, |block| {
+        block.fit(first, norm.is_some());
+        block.fit(second, false);
+        reserve(&mut block.hidden, HEIGHT * first.outputs);
+    });
+    let length = HEIGHT * first.inputs;
+    team.share_parts(blocks, rows, length, |block, _, rows| {
+        let Block {
+            normed,
+            codes,
+            hidden,
+        } = block;
         let size = rows.len() / first.inputs * first.outputs;
         hidden.resize(size.max(hidden.len()), 0.0);
         let hidden = &mut hidden[..size];
-        first.forward(rows, norm, Then::Gelu, hidden, scratch);
-        second.forward(hidden, None, Then::Add, rows, scratch);
-    }
-    scratch.hidden = hidden;
+        first.block(rows, norm, Then::Gelu, hidden, (normed, codes));
+        second.block(hidden, None, Then::Add, rows, (normed, codes));
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::team::tests::teams;
     use crate::testing::{assert_close, numbers};
 
     fn product(rows: &[f32], weights: &[f32], bias: &[f32], inputs: usize) -> Vec<f64> {
@@ -251,10 +320,14 @@ mod tests {
             let weights = numbers(inputs * outputs, 2);
             let bias = numbers(outputs, 3);
             let expected = product(&x, &weights, &bias, inputs);
-            for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::Int8, 0.04)] {
+            let precisions = [(Precision::F32, 1e-5), (Precision::Int8, 0.04)];
+            for (team, (precision, tolerance)) in teams()
+                .iter()
+                .flat_map(|team| precisions.map(|precision| (team, precision)))
+            {
                 let shape = [inputs, outputs];
                 let layer = Linear::new(&weights, shape, Some(&bias), precision);
-                let mut scratch = Scratch::default();
+                let mut scratch = Scratch::new(team.clone());
                 let mut out = vec![f32::NAN; rows * outputs];
                 layer.forward(&x, None, Then::Store, &mut out, &mut scratch);
                 assert_close(&out, &expected, tolerance);
@@ -289,9 +362,6 @@ mod tests {
         };
         let x = numbers(rows * channels, 7);
         let mut scratch = Scratch::default();
-        let mut values = x.clone();
-        mlp(&mut values, Some(&norm), layers, &mut scratch);
-
         let mut normed = vec![0.0; x.len()];
         norm.forward(&x, &mut normed);
         let mut between = vec![0.0; rows * hidden];
@@ -303,6 +373,10 @@ mod tests {
             .zip(&out)
             .map(|(x, out)| f64::from(x + out))
             .collect();
-        assert_close(&values, &expected, 1e-5);
+        for team in teams() {
+            let mut values = x.clone();
+            mlp(&mut values, Some(&norm), layers, &mut Scratch::new(team));
+            assert_close(&values, &expected, 1e-5);
+        }
     }
 }

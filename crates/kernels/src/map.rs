@@ -1,5 +1,7 @@
 //! Feature maps with their channels last and a border of zeros, for convolutions.
 
+use crate::team::Team;
+
 /// `height x width` pixels of `channels` values, with one pixel of zeros around them.
 #[derive(Clone, Debug, Default)]
 pub struct Map {
@@ -53,27 +55,44 @@ impl Map {
         self.values.capacity() * size_of::<f32>()
     }
 
+    /// `work(y, row)` for every row, without the border.
+    pub fn each_row(&mut self, team: &Team, work: impl Fn(usize, &mut [f32]) + Sync) {
+        let (stride, channels) = (self.stride(), self.channels);
+        let inner = &mut self.values[stride..stride * (self.height + 1)];
+        team.each_part(inner, stride, |y, row| {
+            work(y, &mut row[channels..stride - channels]);
+        });
+    }
+
     /// Becomes `from` at another size, bilinear with aligned corners.
     ///
-    /// `line`: memory that is kept from call to call.
-    pub fn upsample(&mut self, from: &Map, [height, width]: [usize; 2], line: &mut Vec<f32>) {
+    /// `lines`: memory that is kept from call to call.
+    pub fn upsample(
+        &mut self,
+        from: &Map,
+        [height, width]: [usize; 2],
+        lines: &mut Vec<Vec<f32>>,
+        team: &Team,
+    ) {
         let channels = from.channels;
         self.shape(height, width, channels);
         let columns: Vec<Between> = (0..width)
             .map(|x| Between::new(x, width, from.width))
             .collect();
-        line.resize(from.width * channels, 0.0);
-        for y in 0..height {
+        let size = from.width * channels;
+        team.prepare(lines, |line| line.resize(size.max(line.len()), 0.0));
+        let stride = self.stride();
+        let inner = &mut self.values[stride..stride * (height + 1)];
+        team.share_parts(lines, inner, stride, |line, y, row| {
+            let line = &mut line[..size];
             let Between {
                 before,
                 after,
                 share,
             } = Between::new(y, height, from.height);
             mix(from.row(before), from.row(after), share, line);
-            for (between, out) in columns
-                .iter()
-                .zip(self.row_mut(y).chunks_exact_mut(channels))
-            {
+            let row = &mut row[channels..stride - channels];
+            for (between, out) in columns.iter().zip(row.chunks_exact_mut(channels)) {
                 let pixel = |x: usize| &line[x * channels..][..channels];
                 mix(
                     pixel(between.before),
@@ -82,7 +101,7 @@ impl Map {
                     out,
                 );
             }
-        }
+        });
     }
 }
 
@@ -120,6 +139,7 @@ fn mix(a: &[f32], b: &[f32], share: f32, out: &mut [f32]) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::team::tests::teams;
     use crate::testing::{assert_close, numbers};
 
     pub(crate) fn filled(height: usize, width: usize, channels: usize, seed: u32) -> Map {
@@ -146,8 +166,14 @@ pub(crate) mod tests {
     #[test]
     fn corners_stay_and_what_is_between_is_mixed() {
         let from = filled(3, 2, 9, 5);
+        for team in teams() {
+            corners_stay(&from, &team);
+        }
+    }
+
+    fn corners_stay(from: &Map, team: &Team) {
         let mut to = Map::default();
-        to.upsample(&from, [5, 4], &mut Vec::new());
+        to.upsample(from, [5, 4], &mut Vec::new(), team);
         assert_eq!(to.row(0)[..9], from.row(0)[..9]);
         assert_eq!(to.row(4)[27..], from.row(2)[9..]);
         let pixel = |y: usize, x: usize, channel: usize| f64::from(from.row(y)[x * 9 + channel]);
@@ -159,7 +185,7 @@ pub(crate) mod tests {
             })
             .collect();
         assert_close(&to.row(1)[18..27], &expected, 1e-6);
-        to.upsample(&filled(1, 1, 9, 6), [2, 2], &mut Vec::new());
+        to.upsample(&filled(1, 1, 9, 6), [2, 2], &mut Vec::new(), team);
         assert_eq!(to.row(0)[..9], to.row(1)[9..]);
     }
 }

@@ -1,6 +1,7 @@
 //! Layer and instance normalisation of rows of channels.
 
 use crate::LANES;
+use crate::team::Team;
 
 /// Layer normalisation with its parameters.
 #[derive(Clone, Debug)]
@@ -55,11 +56,11 @@ fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
 ///
 /// # Panics
 /// Where `values` is not whole rows of `channels`.
-pub fn instance_norm(values: &mut [f32], channels: usize) {
+pub fn instance_norm(values: &mut [f32], channels: usize, team: &Team) {
     /// PyTorch's.
     const EPSILON: f32 = 1e-5;
-    let mean = mean(values, channels);
-    let variance = mean_over_rows(values, channels, |value, channel| {
+    let mean = mean(values, channels, team);
+    let variance = mean_over_rows(values, channels, team, |value, channel| {
         let off = value - mean[channel];
         off * off
     });
@@ -67,66 +68,87 @@ pub fn instance_norm(values: &mut [f32], channels: usize) {
         .into_iter()
         .map(|variance| 1.0 / (variance + EPSILON).sqrt())
         .collect();
-    for row in values.chunks_exact_mut(channels) {
-        for ((value, mean), scale) in row.iter_mut().zip(&mean).zip(&scale) {
-            *value = (*value - mean) * scale;
+    team.each_part(values, SHARE * channels, |_, values| {
+        for row in values.chunks_exact_mut(channels) {
+            for ((value, mean), scale) in row.iter_mut().zip(&mean).zip(&scale) {
+                *value = (*value - mean) * scale;
+            }
         }
-    }
+    });
 }
 
 /// Takes the mean over all rows away from every channel, in place.
 ///
 /// # Panics
 /// Where `values` is not whole rows of `channels`.
-pub fn centre(values: &mut [f32], channels: usize) {
-    let mean = mean(values, channels);
-    for row in values.chunks_exact_mut(channels) {
-        for (value, mean) in row.iter_mut().zip(&mean) {
-            *value -= mean;
+pub fn centre(values: &mut [f32], channels: usize, team: &Team) {
+    let mean = mean(values, channels, team);
+    team.each_part(values, SHARE * channels, |_, values| {
+        for row in values.chunks_exact_mut(channels) {
+            for (value, mean) in row.iter_mut().zip(&mean) {
+                *value -= mean;
+            }
         }
-    }
+    });
 }
 
 /// The mean of every channel over all rows.
 ///
 /// # Panics
 /// Where `values` is not whole rows of `channels`.
-pub fn mean(values: &[f32], channels: usize) -> Vec<f32> {
-    mean_over_rows(values, channels, |value, _| value)
+pub fn mean(values: &[f32], channels: usize, team: &Team) -> Vec<f32> {
+    mean_over_rows(values, channels, team, |value, _| value)
 }
+
+/// Rows that a thread takes at a time.
+const SHARE: usize = 1024;
 
 /// Rows are summed up a part at a time, so that sums of many rows keep their digits.
 #[inline(always)]
-fn mean_over_rows(values: &[f32], channels: usize, of: impl Fn(f32, usize) -> f32) -> Vec<f32> {
+fn mean_over_rows(
+    values: &[f32],
+    channels: usize,
+    team: &Team,
+    of: impl Fn(f32, usize) -> f32 + Sync,
+) -> Vec<f32> {
     const PART: usize = 128;
     assert!(
         channels > 0 && values.len().is_multiple_of(channels),
         "{} values in rows of {channels}",
         values.len()
     );
-    let mut total = vec![0.0f64; channels];
-    let mut part = vec![0.0f32; channels];
-    for rows in values.chunks(PART * channels) {
-        part.fill(0.0);
-        for row in rows.chunks_exact(channels) {
-            for (channel, (sum, value)) in part.iter_mut().zip(row).enumerate() {
-                *sum += of(*value, channel);
+    let count = values.len() / channels;
+    // The sums of each share, and of a part of it: the same shares whoever takes them.
+    let mut sums = vec![0.0f64; count.div_ceil(SHARE) * channels];
+    let mut parts: Vec<Vec<f32>> = Vec::new();
+    team.prepare(&mut parts, |part| part.resize(channels, 0.0));
+    team.share_parts(&mut parts, &mut sums, channels, |part, share, sums| {
+        let values = &values[share * SHARE * channels..];
+        let values = &values[..values.len().min(SHARE * channels)];
+        for rows in values.chunks(PART * channels) {
+            part.fill(0.0);
+            for row in rows.chunks_exact(channels) {
+                for (channel, (sum, value)) in part.iter_mut().zip(row).enumerate() {
+                    *sum += of(*value, channel);
+                }
+            }
+            for (total, sum) in sums.iter_mut().zip(part.iter()) {
+                *total += f64::from(*sum);
             }
         }
-        for (total, sum) in total.iter_mut().zip(&part) {
-            *total += f64::from(*sum);
-        }
-    }
-    let count = (values.len() / channels).max(1) as f64;
-    total
-        .into_iter()
-        .map(|total| (total / count) as f32)
+    });
+    (0..channels)
+        .map(|channel| {
+            let total: f64 = sums.iter().skip(channel).step_by(channels).sum();
+            (total / count.max(1) as f64) as f32
+        })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::team::tests::teams;
     use crate::testing::{assert_close, numbers};
 
     fn exact(values: impl Iterator<Item = f32> + Clone, epsilon: f64) -> Vec<f64> {
@@ -167,29 +189,32 @@ mod tests {
 
     #[test]
     fn channels_are_normalised_over_rows() {
-        let (rows, channels) = (1000, 9);
+        let (rows, channels) = (2500, 9);
         let given: Vec<f32> = numbers(rows * channels, 4)
             .iter()
             .map(|x| x + 3.0)
             .collect();
-        let mut values = given.clone();
-        instance_norm(&mut values, channels);
-        let mut centred = given.clone();
-        centre(&mut centred, channels);
+        for team in teams() {
+            normalised_over_rows(&given, [rows, channels], &team);
+        }
+    }
+
+    fn normalised_over_rows(given: &[f32], [rows, channels]: [usize; 2], team: &Team) {
+        let mut values = given.to_vec();
+        instance_norm(&mut values, channels, team);
+        let mut centred = given.to_vec();
+        centre(&mut centred, channels, team);
         for channel in 0..channels {
             let column = |of: &[f32]| -> Vec<f32> {
                 of.iter().skip(channel).step_by(channels).copied().collect()
             };
             assert_close(
                 &column(&values),
-                &exact(column(&given).into_iter(), 1e-5),
+                &exact(column(given).into_iter(), 1e-5),
                 1e-5,
             );
-            let mean = column(&given).iter().map(|x| f64::from(*x)).sum::<f64>() / rows as f64;
-            let expected: Vec<f64> = column(&given)
-                .iter()
-                .map(|x| f64::from(*x) - mean)
-                .collect();
+            let mean = column(given).iter().map(|x| f64::from(*x)).sum::<f64>() / rows as f64;
+            let expected: Vec<f64> = column(given).iter().map(|x| f64::from(*x) - mean).collect();
             assert_close(&column(&centred), &expected, 1e-5);
         }
     }

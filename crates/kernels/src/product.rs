@@ -5,6 +5,7 @@
 //! a tile stay in registers for a block of the inner dimension.
 
 use crate::simd::{Simd, Task, lanes, run};
+use crate::team::{Team, reserve};
 
 /// Rows of a tile.
 pub(crate) const ROWS: usize = 4;
@@ -89,6 +90,14 @@ impl Matrix {
         self.panels.resize(size, 0.0);
     }
 
+    /// Makes room for a shape.
+    pub(crate) fn reserve(&mut self, inputs: usize, outputs: usize) {
+        reserve(
+            &mut self.panels,
+            outputs.next_multiple_of(panel_width()) * inputs,
+        );
+    }
+
     /// Packs rows that lie `stride` apart: input `i` is `values[i * stride..][..outputs]`.
     pub(crate) fn pack_rows<'a>(
         &mut self,
@@ -162,6 +171,19 @@ impl Matrix {
             write,
             out,
             stride,
+        });
+    }
+
+    /// [`Self::product`] of whole rows, stored one after the other, which a team shares.
+    ///
+    /// # Panics
+    /// Where the sizes do not fit.
+    pub fn product_of_rows(&self, rows: &[f32], out: &mut [f32], team: &Team) {
+        team.each_part(out, HEIGHT * self.outputs, |index, out| {
+            let count = out.len() / self.outputs;
+            let rows = &rows[index * HEIGHT * self.inputs..][..count * self.inputs];
+            let piece = Piece::whole(rows, self.inputs);
+            self.product(&[piece], count, &[], Write::Set, out, self.outputs);
         });
     }
 

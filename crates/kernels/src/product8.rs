@@ -9,6 +9,7 @@
 
 use crate::product::{HEIGHT, Piece, ROWS, Write, check, panel_width, write_row};
 use crate::simd::{Code, GROUP, Simd, Task, Weight, run};
+use crate::team::reserve;
 
 /// Largest code of an activation.
 const HIGHEST: f32 = 127.0;
@@ -220,6 +221,13 @@ impl Codes {
     /// Bytes that are kept.
     pub(crate) fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<Code>() + self.ranges.capacity() * size_of::<Range>()
+    }
+
+    /// Makes room for `count` rows of `length` values.
+    pub(crate) fn reserve(&mut self, count: usize, length: usize) {
+        reserve(&mut self.values, count * length);
+        self.ranges.clear();
+        reserve(&mut self.ranges, count);
     }
 
     /// Quantises rows of `length` values, each by its own range, in the place of what was there.

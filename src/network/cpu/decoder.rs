@@ -1,7 +1,7 @@
 //! The segmentation decoder: upsampling, and convolutions with their batch normalisation folded in.
 
 use burn::nn::BatchNorm;
-use rrsis_kernels::{Conv3x3, Linear, Precision, Then};
+use rrsis_kernels::{Conv3x3, Matrix, Piece, Precision, Write};
 
 use super::parameters::{of, values};
 use super::{Logits, Workspace, grown};
@@ -13,7 +13,9 @@ use crate::network::trace::Trace;
 pub(super) struct Decoder {
     /// For V3, V2 and V1, in this order.
     levels: Vec<[Conv3x3; 2]>,
-    classifier: Linear,
+    /// To background and foreground, in f32.
+    classifier: Matrix,
+    bias: Vec<f32>,
 }
 
 impl Decoder {
@@ -39,35 +41,30 @@ impl Decoder {
                 ]
             })
             .collect();
-        let weights = decoder.classifier.weight.val().reshape([2, hidden]);
-        let bias = decoder.classifier.bias.as_ref().map(of);
+        let weights = of(&decoder.classifier.weight);
         Self {
             levels,
-            classifier: Linear::new(
-                &values(weights.swap_dims(0, 1)),
-                [hidden, 2],
-                bias.as_deref(),
-                Precision::F32,
-            ),
+            classifier: Matrix::pack(hidden, 2, |input, output| weights[output * hidden + input]),
+            bias: decoder.classifier.bias.as_ref().map(of).unwrap_or_default(),
         }
     }
 
     /// Logits from the workspace's maps V1 to V4.
     pub(super) fn forward(&self, workspace: &mut Workspace, trace: &mut Trace) -> Logits {
         let Workspace {
-            linear,
+            team,
             conv,
             wide,
             maps,
             upsampled,
             convolved: [between, features],
-            line,
+            lines,
             ..
         } = workspace;
         let [v1, v2, v3, v4] = &*maps;
         for (index, ([conv1, conv2], skip)) in self.levels.iter().zip([v3, v2, v1]).enumerate() {
             let coarse = if index == 0 { v4 } else { &*features };
-            upsampled.upsample(coarse, [skip.height, skip.width], line);
+            upsampled.upsample(coarse, [skip.height, skip.width], lines, team);
             conv1.forward(&[upsampled, skip], between, conv);
             conv2.forward(&[between], features, conv);
             if trace.is_on() {
@@ -80,10 +77,11 @@ impl Decoder {
         }
         let (height, width) = (features.height, features.width);
         let pixels = grown(wide, 2 * height * width);
-        for (y, out) in pixels.chunks_exact_mut(2 * width).enumerate() {
+        team.each_part(pixels, 2 * width, |y, out| {
+            let row = Piece::whole(features.row(y), features.channels);
             self.classifier
-                .forward(features.row(y), None, Then::Store, out, linear);
-        }
+                .product(&[row], width, &self.bias, Write::Set, out, 2);
+        });
         let logits = Logits {
             values: planes(pixels, 2),
             height,

@@ -93,7 +93,7 @@ impl Lgce {
             true => &words.values[..],
             false => words.real(),
         };
-        let sentence = mean(read, words.hidden);
+        let sentence = mean(read, words.hidden, &workspace.team);
         let run = |guide: &Guide, map: &Tokens, layers: &[Layer], workspace: &mut Workspace| {
             let mut tokens = guide.token(&sentence, workspace);
             let channels = tokens.len();

@@ -15,7 +15,7 @@ mod parameters;
 mod pwam;
 mod swin;
 
-use rrsis_kernels::{AttentionScratch, ConvScratch, Map, Precision, Scratch};
+use rrsis_kernels::{AttentionScratch, ConvScratch, LayerNorm, Map, Precision, Scratch, Team};
 
 pub use self::bert::{CpuBert, Words};
 use self::decoder::Decoder;
@@ -47,9 +47,10 @@ pub struct Tokens {
     pub width: usize,
 }
 
-/// What the network writes between its blocks, kept from one image to the next.
+/// Who computes the network, and what is written between its blocks, kept from one image to the next.
 #[derive(Debug, Default)]
 pub struct Workspace {
+    team: Team,
     linear: Scratch,
     attention: AttentionScratch,
     conv: ConvScratch,
@@ -61,13 +62,24 @@ pub struct Workspace {
     maps: [Map; 4],
     upsampled: Map,
     convolved: [Map; 2],
-    line: Vec<f32>,
+    lines: Vec<Vec<f32>>,
 }
 
 impl Workspace {
+    /// For work that `team` shares; [`Workspace::default`] is for one thread.
+    pub fn new(team: Team) -> Self {
+        Self {
+            linear: Scratch::new(team.clone()),
+            attention: AttentionScratch::new(team.clone()),
+            conv: ConvScratch::new(team.clone()),
+            team,
+            ..Self::default()
+        }
+    }
+
     /// Bytes that are kept.
     pub fn bytes(&self) -> usize {
-        let buffers = [&self.wide, &self.context, &self.fused, &self.line];
+        let buffers = [&self.wide, &self.context, &self.fused];
         let maps = self
             .maps
             .iter()
@@ -77,8 +89,9 @@ impl Workspace {
             + self.attention.bytes()
             + self.conv.bytes()
             + buffers
+                .into_iter()
+                .chain(&self.lines)
                 .map(|buffer| buffer.capacity() * size_of::<f32>())
-                .iter()
                 .sum::<usize>()
             + maps.map(Map::bytes).sum::<usize>()
     }
@@ -155,6 +168,17 @@ impl Tokens {
         let shape = [1, self.height * self.width, self.channels()];
         trace.record_values(name, &self.values, &shape);
     }
+}
+
+/// Tokens that a thread takes at a time where little is done to each.
+const SHARE: usize = 256;
+
+/// `out` becomes `rows`, each normalised over its channels.
+fn normalise(norm: &LayerNorm, rows: &[f32], out: &mut [f32], team: &Team) {
+    let length = SHARE * norm.gamma.len();
+    team.each_part(out, length, |index, out| {
+        norm.forward(&rows[index * length..][..out.len()], out);
+    });
 }
 
 /// The first `size` values of a buffer that is made large enough; what they hold is left open.

@@ -1,13 +1,12 @@
 //! Pixel-word attention and the language gate.
 
 use rrsis_kernels::{
-    Linear, Matrix, Piece, Precision, Then, Write, add_gated, centre, instance_norm, multiply,
-    softmax,
+    Linear, Matrix, Precision, Then, add_gated, centre, instance_norm, multiply, softmax,
 };
 
 use super::bert::Words;
 use super::parameters::{linear, of};
-use super::{Workspace, grown};
+use super::{SHARE, Workspace, grown};
 use crate::network::pwam;
 use crate::network::trace::Trace;
 
@@ -56,6 +55,7 @@ impl Pwam {
         let count = tokens.len() / channels;
         let shape = [1, count, channels];
         let Workspace {
+            team,
             linear,
             wide,
             context,
@@ -82,23 +82,26 @@ impl Pwam {
 
         let query = grown(context, tokens.len());
         self.query.forward(tokens, None, Then::Store, query, linear);
-        instance_norm(query, channels);
+        instance_norm(query, channels, team);
         let weights = grown(wide, count * words.real);
-        let pieces = [Piece::whole(query, channels)];
-        keys.product(&pieces, count, &[], Write::Set, weights, words.real);
-        softmax(weights, words.real);
+        keys.product_of_rows(query, weights, team);
+        team.each_part(weights, SHARE * words.real, |_, weights| {
+            softmax(weights, words.real);
+        });
         // Before the normalisation, as in `network::pwam`.
-        centre(weights, words.real);
+        centre(weights, words.real, team);
         let lang = query;
-        let pieces = [Piece::whole(weights, words.real)];
-        values.product(&pieces, count, &[], Write::Set, lang, channels);
-        instance_norm(lang, channels);
+        values.product_of_rows(weights, lang, team);
+        instance_norm(lang, channels, team);
         trace.record_values(|| format!("{stage}.pwam.lang"), lang, &shape);
 
         let vis = grown(wide, tokens.len());
         self.vis_project
             .forward(tokens, None, Then::Gelu, vis, linear);
-        multiply(vis, lang);
+        let length = SHARE * channels;
+        team.each_part(vis, length, |index, vis| {
+            multiply(vis, &lang[index * length..][..vis.len()]);
+        });
         fused.resize(tokens.len(), 0.0);
         self.mm_project
             .forward(vis, None, Then::Gelu, fused, linear);
@@ -129,6 +132,7 @@ impl LanguageGate {
         trace: &mut Trace,
     ) {
         let Workspace {
+            team,
             linear,
             wide,
             context,
@@ -146,6 +150,10 @@ impl LanguageGate {
             let shape = [1, gate.len() / channels, channels];
             trace.record_values(|| format!("{stage}.gate"), &gate, &shape);
         }
-        add_gated(tokens, steps, fused);
+        let length = SHARE * self.expand.outputs();
+        team.each_part(tokens, length, |index, tokens| {
+            let part = index * length..index * length + tokens.len();
+            add_gated(tokens, &steps[part.clone()], &fused[part]);
+        });
     }
 }

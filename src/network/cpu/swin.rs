@@ -5,7 +5,7 @@ use rrsis_kernels::{LayerNorm, Linear, Precision, Then, Windows, mlp, window_att
 use super::bert::Words;
 use super::parameters::{layer_norm, linear, of, values};
 use super::pwam::{LanguageGate, Pwam};
-use super::{EPSILON, Tokens, Workspace, grown};
+use super::{EPSILON, Tokens, Workspace, grown, normalise};
 use crate::network::swin;
 use crate::network::trace::Trace;
 
@@ -103,11 +103,16 @@ impl Swin {
     ) -> Tokens {
         let channels = self.patches.outputs();
         let (rows, columns) = (height.div_ceil(PATCH), width.div_ceil(PATCH));
-        let mut values = vec![0.0; rows * columns * channels];
+        let Workspace {
+            team,
+            linear,
+            wide,
+            context,
+            ..
+        } = workspace;
         let inputs = self.patches.inputs();
-        let pixels = grown(&mut workspace.wide, columns * inputs);
-        let embedded = grown(&mut workspace.context, columns * channels);
-        for (row, out) in values.chunks_exact_mut(columns * channels).enumerate() {
+        let pixels = grown(wide, rows * columns * inputs);
+        team.each_part(pixels, columns * inputs, |row, pixels| {
             pixels.fill(0.0);
             for (channel, y) in (0..3).flat_map(|channel| (0..PATCH).map(move |y| (channel, y))) {
                 if row * PATCH + y >= height {
@@ -119,10 +124,12 @@ impl Swin {
                     patch[first..][..part.len()].copy_from_slice(part);
                 }
             }
-            self.patches
-                .forward(pixels, None, Then::Store, embedded, &mut workspace.linear);
-            self.patch_norm.forward(embedded, out);
-        }
+        });
+        let embedded = grown(context, rows * columns * channels);
+        self.patches
+            .forward(pixels, None, Then::Store, embedded, linear);
+        let mut values = vec![0.0; embedded.len()];
+        normalise(&self.patch_norm, embedded, &mut values, team);
         Tokens {
             values,
             height: rows,
@@ -159,9 +166,10 @@ impl Swin {
             if index < 2 {
                 let map = &mut workspace.maps[index];
                 map.shape(height, width, channels);
-                for (y, row) in fused.chunks_exact(width * channels).enumerate() {
-                    stage.output_norm.forward(row, map.row_mut(y));
-                }
+                map.each_row(&workspace.team, |y, row| {
+                    let rows = &fused[y * row.len()..][..row.len()];
+                    stage.output_norm.forward(rows, row);
+                });
                 if trace.is_on() {
                     let values = (0..height).flat_map(|y| map.row(y).to_vec()).collect();
                     let output = Tokens {
@@ -173,7 +181,7 @@ impl Swin {
                 }
             } else {
                 let mut values = vec![0.0; fused.len()];
-                stage.output_norm.forward(&fused, &mut values);
+                normalise(&stage.output_norm, &fused, &mut values, &workspace.team);
                 let output = Tokens {
                     values,
                     height,
@@ -297,18 +305,21 @@ impl Merging {
         let Tokens { height, width, .. } = tokens;
         let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
         let neighbours = grown(&mut workspace.wide, rows * columns * 4 * channels);
-        for (token, out) in neighbours.chunks_exact_mut(4 * channels).enumerate() {
-            let (row, column) = (2 * (token / columns), 2 * (token % columns));
-            // In the order (0,0), (1,0), (0,1), (1,1) of (row, column).
-            for (index, out) in out.chunks_exact_mut(channels).enumerate() {
-                let (y, x) = (row + index % 2, column + index / 2);
-                if y < height && x < width {
-                    out.copy_from_slice(&tokens.values[(y * width + x) * channels..][..channels]);
-                } else {
-                    out.fill(0.0);
+        let length = columns * 4 * channels;
+        workspace.team.each_part(neighbours, length, |row, out| {
+            for (column, out) in out.chunks_exact_mut(4 * channels).enumerate() {
+                // In the order (0,0), (1,0), (0,1), (1,1) of (row, column).
+                for (index, out) in out.chunks_exact_mut(channels).enumerate() {
+                    let (y, x) = (2 * row + index % 2, 2 * column + index / 2);
+                    if y < height && x < width {
+                        let place = (y * width + x) * channels;
+                        out.copy_from_slice(&tokens.values[place..][..channels]);
+                    } else {
+                        out.fill(0.0);
+                    }
                 }
             }
-        }
+        });
         let mut values = vec![0.0; rows * columns * self.reduction.outputs()];
         let norm = Some(&self.norm);
         self.reduction.forward(
