@@ -74,6 +74,11 @@ export interface SegmenterOptions {
    * ("f32"), which is slower and a little more exact. WebGPU computes in 32 bits in any case.
    */
   precision?: Precision;
+  /**
+   * At most so many threads compute on a CPU. Default: as many as the machine runs at once, up to 8, in a
+   * page that is cross-origin isolated; any other has one.
+   */
+  threads?: number;
   /** Side to which the image is resized for the network: a multiple of 32 from 64 to 1024. */
   resolution?: number;
 }

@@ -16,16 +16,18 @@ export const DEFAULT_MODEL = new URL("./models/rrsis-small/", import.meta.url).h
 
 const DEVICES = ["auto", "webgpu", "cpu"];
 const PRECISIONS = ["f32", "int8"];
+const MOST_THREADS = 64;
 
 /** Every part of a model. */
 export const ALL_PARTS = ["tokenizer", "text", "vision"];
 
 /**
- * Nothing is downloaded before `load` or `segment`. Segmenters that name the same model, device and
- * precision share one worker and one copy of the weights.
+ * Nothing is downloaded before `load` or `segment`. Segmenters that name the same model, device,
+ * precision and threads share one worker and one copy of the weights.
  *
- * @param {{model?: string | URL, device?: "auto" | "webgpu" | "cpu", precision?: "f32" | "int8", resolution?: number}} [options]
+ * @param {{model?: string | URL, device?: "auto" | "webgpu" | "cpu", precision?: "f32" | "int8", threads?: number, resolution?: number}} [options]
  *   `precision`: how a CPU multiplies; "int8" (default) is faster than "f32", and a little less exact
+ *   `threads`: at most so many compute on a CPU; more than one only in pages that are cross-origin isolated
  */
 export function createSegmenter(options) {
   return new Segmenter(options);
@@ -43,7 +45,7 @@ export class Segmenter extends EventTarget {
   /** Whether all parts of the model are there. */
   complete = false;
 
-  constructor({ model = DEFAULT_MODEL, device = "auto", precision = "int8", resolution } = {}) {
+  constructor({ model = DEFAULT_MODEL, device = "auto", precision = "int8", threads, resolution } = {}) {
     super();
     if (!DEVICES.includes(device)) {
       throw new RrsisError("options", `device is "${device}", but must be ${DEVICES.map((d) => `"${d}"`).join(", ")}.`);
@@ -51,8 +53,11 @@ export class Segmenter extends EventTarget {
     if (!PRECISIONS.includes(precision)) {
       throw new RrsisError("options", `precision is "${precision}", but must be "f32" or "int8".`);
     }
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
+      throw new RrsisError("options", `threads is "${threads}", but must be a whole number from 1 to ${MOST_THREADS}.`);
+    }
     this.#resolution = resolution;
-    this.#host = acquireHost({ model: folder(model), device, precision });
+    this.#host = acquireHost({ model: folder(model), device, precision, threads });
   }
 
   /**

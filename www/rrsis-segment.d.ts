@@ -36,6 +36,8 @@ export class RrsisSegment extends HTMLElement {
   device: DeviceChoice;
   /** Attribute `precision`: how a CPU multiplies; "int8" by default. */
   precision: Precision;
+  /** Attribute `threads`: at most so many compute on a CPU; null: as many as there are, up to 8. */
+  threads: number | null;
   /** Attribute `resolution`: side to which the image is resized for the network; null: the model's own. */
   resolution: number | null;
   /** Attribute `samples`: URL of a list of samples (see samples/samples.json). */

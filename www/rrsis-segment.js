@@ -25,7 +25,7 @@ export { createSegmenter, DEFAULT_MODEL, RrsisError };
 const MASK_COLOR = "#ff2d8a";
 
 export class RrsisSegment extends HTMLElement {
-  static observedAttributes = ["model", "src", "expression", "device", "precision", "resolution", "samples", "poster"];
+  static observedAttributes = ["model", "src", "expression", "device", "precision", "threads", "resolution", "samples", "poster"];
 
   /** @type {Record<string, any>} parts of the shadow document by class name */
   #ui = {};
@@ -97,7 +97,7 @@ export class RrsisSegment extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
     if (name === "expression") this.#ui.expression.value = after ?? "";
-    if (["model", "device", "precision", "resolution"].includes(name)) {
+    if (["model", "device", "precision", "threads", "resolution"].includes(name)) {
       this.#cancel();
       this.#dropEngine();
       if (this.hasAttribute("state") && this.#pending === 0) this.#settle();
@@ -144,6 +144,14 @@ export class RrsisSegment extends HTMLElement {
   }
   set precision(value) {
     this.#reflect("precision", value);
+  }
+  /** At most so many threads compute on a CPU; null: as many as there are, where the page may have several. */
+  get threads() {
+    const value = this.getAttribute("threads");
+    return value === null ? null : Number(value);
+  }
+  set threads(value) {
+    this.#reflect("threads", value);
   }
   /** Side that the image is resized to for the network; null: the model's own. */
   get resolution() {
@@ -390,6 +398,7 @@ export class RrsisSegment extends HTMLElement {
         model: this.model,
         device: this.device,
         precision: this.precision,
+        threads: this.threads ?? undefined,
         resolution: this.resolution ?? undefined,
       });
       engine.addEventListener("progress", ({ detail }) => {

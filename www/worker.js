@@ -1,7 +1,7 @@
 /**
  * Runs one model on one device, away from the page's thread.
  *
- * In:  {type: "open", model, device, precision, lifeline} once, first; lifeline: name of a lock to hold
+ * In:  {type: "open", model, device, precision, threads, lifeline} once, first; lifeline: name of a lock to hold
  *      {type: "load", id, parts, resolution}              parts: "tokenizer" | "text" | "vision"
  *      {type: "segment", id, input, expression, threshold, resolution}
  *      {type: "tool", id, tool, input}                    see lib/tools.js
@@ -16,7 +16,7 @@ import { asRrsisError, abortReason, RrsisError } from "./lib/errors.js";
 import { downloadExactly, request } from "./lib/download.js";
 import { explained, holdLifeline, watchGraphics, watchMemory, watchTraps, withLoss } from "./lib/failures.js";
 import { tellWhatWasFetched } from "./lib/fetched.js";
-import { chooseProgram, fileOf, loadProgram, ProgramError } from "./lib/program.js";
+import { chooseProgram, loadProgram, ProgramError } from "./lib/program.js";
 import { cached, forget, keep } from "./lib/shard-cache.js";
 import { readManifest } from "./lib/manifest.js";
 import { Ledger } from "./lib/progress.js";
@@ -24,7 +24,7 @@ import { SharedTask } from "./lib/shared-task.js";
 import { bytesOf, rgbaOf } from "./lib/pixels.js";
 import { TOOLS } from "./lib/tools.js";
 
-/** @type {{model: string, device: string, precision: string}} */
+/** @type {{model: string, device: string, precision: string, threads?: number}} */
 let config;
 /** Running jobs by id. */
 const jobs = new Map();
@@ -128,17 +128,17 @@ const manifest = new SharedTask(async (signal) => {
 
 /** Which module of the program, and so which device. */
 const choice = new SharedTask(async () => {
-  const chosen = await chooseProgram(config.device);
+  const chosen = await chooseProgram(config.device, config.threads);
   post({ type: "device", device: chosen.device });
   return chosen;
 });
 
 const program = new SharedTask(async (signal) => {
-  const { name } = await choice.join(signal);
+  const chosen = await choice.join(signal);
   downloads += 1;
   try {
-    const onBytes = (loaded, total) => ledger.update(fileOf(name), loaded, total);
-    const { module, memory } = await loadProgram(name, { signal, onBytes });
+    const onBytes = (file, loaded, total) => ledger.update(file, loaded, total);
+    const { module, memory } = await loadProgram(chosen, { signal, onBytes });
     watchMemory(memory);
     tellWhatWasFetched();
     return module;
@@ -153,7 +153,7 @@ const segmenter = new SharedTask(async (signal) => {
     throw new RrsisError("device", `No GPU can be used: ${noGpu}. Choose the device "cpu" instead.`);
   }
   const [{ text }, module] = await Promise.all([manifest.join(signal), program.join(signal)]);
-  return module.Segmenter.open(text, device, config.precision);
+  return module.Segmenter.open(text, device, config.precision, config.threads);
 });
 
 /** @type {Map<string, SharedTask<void>>} by file */

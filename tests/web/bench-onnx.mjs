@@ -2,7 +2,7 @@
 // Chromium: run by `cargo xtask bench --onnx`, never by the tests. Prints JSON.
 //
 // RRSIS_BENCH_ONNX: folder with what reference/export_onnx.py writes. RRSIS_BENCH_MODEL: model directory
-// with the same weights in f32. One thread on both sides, on the CPU.
+// with the same weights in f32. RRSIS_BENCH_THREADS threads on both sides, on the CPU.
 
 import { execFile } from 'node:child_process';
 import { createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
@@ -18,6 +18,10 @@ import { DIST, launch, MODEL as SHIPPED, PROGRAM } from './harness.mjs';
 const ONNX = process.env.RRSIS_BENCH_ONNX;
 const MODEL = process.env.RRSIS_BENCH_MODEL;
 const runs = Number(process.env.RRSIS_BENCH_RUNS || 5);
+const threads = Number(process.env.RRSIS_BENCH_THREADS || 1);
+/** Only isolated pages may have several. */
+const ISOLATION =
+  threads > 1 ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' } : {};
 const EXPRESSIONS = ['water', 'building', 'road', 'vegetation'];
 const SAMPLES = ['samples/rotterdam-quay.jpg', 'samples/rotterdam-streets.jpg'];
 const HERE = fileURLToPath(new URL('bench-onnx/', import.meta.url));
@@ -51,12 +55,12 @@ const server = createServer((request, response) => {
   const file =
     from('/bench/model/', MODEL) || from('/bench/ort/', dist) || from('/bench/onnx/', ONNX) || from('/bench/js/', HERE) || from('/', DIST);
   if (path === '/bench/') {
-    response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>bench</title>');
+    response.writeHead(200, { 'content-type': 'text/html', ...ISOLATION }).end('<!doctype html><title>bench</title>');
   } else if (existsSync(file) && statSync(file).isFile()) {
     served += statSync(file).size;
     const type = TYPES[extname(file)] ?? 'application/octet-stream';
     // The browser may keep everything: what it does keep is seen in the second start.
-    response.writeHead(200, { 'content-type': type, 'content-length': statSync(file).size, 'cache-control': 'max-age=3600' });
+    response.writeHead(200, { 'content-type': type, 'content-length': statSync(file).size, 'cache-control': 'max-age=3600', ...ISOLATION });
     createReadStream(file).pipe(response);
   } else {
     response.writeHead(404).end();
@@ -70,12 +74,12 @@ const { size } = JSON.parse(readFileSync(join(MODEL, 'manifest.json'), 'utf8')).
 const bytes = (folder, names) => readdirSync(folder).filter((name) => names.test(name)).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 const zipped = (file) => gzipSync(readFileSync(file), { level: 9 }).length;
 
-const program = zipped(join(DIST, 'pkg', PROGRAM.cpu));
+const program = zipped(join(DIST, 'pkg', threads > 1 ? PROGRAM.threads : PROGRAM.cpu));
 const ours = (name, exact, folder, model, precision) => ({
   name,
   exact,
   script: 'ours.mjs',
-  options: { model: new URL(model, ORIGIN).href, precision },
+  options: { model: new URL(model, ORIGIN).href, precision, threads },
   weights: bytes(folder, /\.bpk$/),
   program,
 });
@@ -83,7 +87,7 @@ const theirs = (suffix) => ({
   name: `onnxruntime-web, ${suffix ? 'int8' : 'f32'}`,
   exact: !suffix,
   script: 'theirs.mjs',
-  options: { suffix },
+  options: { suffix, threads },
   weights: bytes(ONNX, new RegExp(`^(text|vision)${suffix}\\.onnx$`)),
   program: zipped(join(dist, THEIR_PROGRAM)),
 });
@@ -233,6 +237,7 @@ console.log(
     chromium: version,
     size,
     runs,
+    threads,
     cores: cpus().length,
     onnxruntime_web: JSON.parse(readFileSync(join(dist, '../package.json'), 'utf8')).version,
     sides: sides.map((side) => {

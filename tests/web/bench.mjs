@@ -11,6 +11,7 @@ import { launch } from './harness.mjs';
 const sites = JSON.parse(process.env.RRSIS_BENCH_SITES);
 const device = process.env.RRSIS_BENCH_DEVICE || 'cpu';
 const runs = Number(process.env.RRSIS_BENCH_RUNS || 5);
+const threads = process.env.RRSIS_BENCH_THREADS || '1';
 const resolution = process.env.RRSIS_BENCH_RESOLUTION;
 /** Two images in turns, so that nothing that is kept of one serves for the next. */
 const SAMPLES = ['samples/rotterdam-quay.jpg', 'samples/rotterdam-streets.jpg'];
@@ -31,12 +32,13 @@ async function open(context, site) {
   });
   await page.goto(site.url);
   await page.evaluate(
-    ({ device, resolution }) => {
+    ({ device, threads, resolution }) => {
       const element = document.querySelector('rrsis-segment');
       element.setAttribute('device', device);
+      element.setAttribute('threads', threads);
       if (resolution) element.setAttribute('resolution', resolution);
     },
-    { device, resolution },
+    { device, threads, resolution },
   );
   return page;
 }

@@ -19,7 +19,7 @@ export const OUTPUT = process.env.RRSIS_TEST_OUTPUT || mkdtempSync(join(tmpdir()
 export const MODEL = join(DIST, 'models', 'rrsis-small');
 export const MANIFEST = JSON.parse(readFileSync(join(MODEL, 'manifest.json'), 'utf8'));
 /** The files that hold the program, by device. Chromium has relaxed SIMD. */
-export const PROGRAM = { cpu: 'rrsis_cpu_relaxed_bg.wasm', webgpu: 'rrsis_gpu_bg.wasm' };
+export const PROGRAM = { cpu: 'rrsis_cpu_relaxed_bg.wasm', threads: 'rrsis_cpu_threads_bg.wasm', webgpu: 'rrsis_gpu_bg.wasm' };
 /** Software WebGPU in a shared container: minutes, not seconds. */
 export const SLOW = 600_000;
 
@@ -90,7 +90,7 @@ export const inWorker = (page, code) =>
  *
  * Every request is recorded, and so is everything the page complains about.
  */
-export async function openPage(browser, { attributes = {}, prepare, viewport, colorScheme, context } = {}) {
+export async function openPage(browser, { address = SITE, attributes = {}, prepare, viewport, colorScheme, context } = {}) {
   // A service worker's requests are out of a test's hands; what it does has its own test.
   context ??= await browser.newContext({ viewport, colorScheme, serviceWorkers: 'block' });
   const page = await context.newPage();
@@ -103,7 +103,7 @@ export async function openPage(browser, { attributes = {}, prepare, viewport, co
     if (message.type() === 'error') page.complaints.push(message.text());
   });
   await prepare?.(page);
-  await page.goto(SITE);
+  await page.goto(address);
   await page.evaluate((attributes) => {
     const element = document.querySelector('rrsis-segment');
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);

@@ -7,15 +7,15 @@ import { trustedScriptUrl } from "./trusted.js";
  */
 const GRACE_MS = 5000;
 
-/** Hosts by model, device and precision. @type {Map<string, WorkerHost>} */
+/** Hosts by model, device, precision and threads. @type {Map<string, WorkerHost>} */
 const hosts = new Map();
 
 /**
  * The host for a model on a device, shared by all who name the same.
- * @param {{model: string, device: "auto" | "webgpu" | "cpu", precision: "f32" | "int8"}} config `model`: absolute URL of a folder
+ * @param {{model: string, device: "auto" | "webgpu" | "cpu", precision: "f32" | "int8", threads?: number}} config `model`: absolute URL of a folder
  */
 export function acquireHost(config) {
-  const key = `${config.device} ${config.precision} ${config.model}`;
+  const key = `${config.device} ${config.precision} ${config.threads} ${config.model}`;
   let host = hosts.get(key);
   if (!host) hosts.set(key, (host = new WorkerHost(config, () => hosts.delete(key))));
   host.retain();
@@ -113,6 +113,7 @@ class WorkerHost {
         model: this.#config.model,
         device: this.#degraded ? "cpu" : this.#config.device,
         precision: this.#config.precision,
+        threads: this.#config.threads,
         lifeline,
       });
       this.#worker = worker;

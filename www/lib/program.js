@@ -5,6 +5,7 @@
  */
 import { RrsisError } from "./errors.js";
 import { counted, knownLength, request } from "./download.js";
+import { startHelpers, threadsFor } from "./threads.js";
 
 /** What the program asks of a graphics adapter. The only list of it: the program opens what it is told to. */
 const ADAPTER_LIMITS = {
@@ -38,14 +39,20 @@ export class ProgramError extends RrsisError {
  * Which module to load for a choice of device.
  *
  * @param {"auto" | "webgpu" | "cpu"} wanted
- * @returns {Promise<{name: string, device: "webgpu" | "cpu", noGpu?: string}>} `noGpu`: why it is not WebGPU,
- *   where that was wanted
+ * @param {number} [threads] at most so many on a CPU
+ * @returns {Promise<{name: string, device: "webgpu" | "cpu", threads: number, otherwise?: string, noGpu?: string}>}
+ *   `threads`: to start the module with; `otherwise`: the module to load where they do not start;
+ *   `noGpu`: why it is not WebGPU, where that was wanted
  */
-export async function chooseProgram(wanted) {
+export async function chooseProgram(wanted, threads) {
   const noGpu = wanted === "cpu" ? undefined : await webgpuUnavailable();
-  if (wanted !== "cpu" && noGpu === undefined) return { name: "rrsis_gpu", device: "webgpu" };
-  const name = WebAssembly.validate(RELAXED_SIMD) ? "rrsis_cpu_relaxed" : "rrsis_cpu";
-  return { name, device: "cpu", noGpu };
+  if (wanted !== "cpu" && noGpu === undefined) return { name: "rrsis_gpu", device: "webgpu", threads: 1 };
+  const relaxed = WebAssembly.validate(RELAXED_SIMD);
+  const several = relaxed ? threadsFor(threads) : 1;
+  if (several > 1) {
+    return { name: "rrsis_cpu_threads", device: "cpu", threads: several, otherwise: "rrsis_cpu_relaxed", noGpu };
+  }
+  return { name: relaxed ? "rrsis_cpu_relaxed" : "rrsis_cpu", device: "cpu", threads: 1, noGpu };
 }
 
 /** Why WebGPU cannot be used here; undefined where it can. */
@@ -71,12 +78,26 @@ async function webgpuUnavailable() {
 export const fileOf = (name) => `${name}_bg.wasm`;
 
 /**
- * Downloads and starts a module; it is compiled while it arrives.
+ * Downloads and starts the module that was chosen; it is compiled while it arrives.
  *
- * @param {string} name
- * @param {{signal: AbortSignal, onBytes: (loaded: number, total?: number) => void}} options
+ * @param {Awaited<ReturnType<typeof chooseProgram>>} choice
+ * @param {{signal: AbortSignal, onBytes: (file: string, loaded: number, total?: number) => void}} options
  */
-export async function loadProgram(name, { signal, onBytes }) {
+export async function loadProgram({ name, threads, otherwise }, { signal, onBytes }) {
+  const load = (name, threads) =>
+    loadModule(name, threads, { signal, onBytes: (loaded, total) => onBytes(fileOf(name), loaded, total) });
+  try {
+    return await load(name, threads);
+  } catch (error) {
+    if (signal.aborted || !otherwise) throw error;
+    // No memory to share, or a host that keeps helpers out: one thread does the same.
+    console.warn(`rrsis: computing with one thread (${error.message})`);
+    onBytes(fileOf(name), 0, 0);
+    return load(otherwise, 1);
+  }
+}
+
+async function loadModule(name, threads, { signal, onBytes }) {
   const script = new URL(`../pkg/${name}.js`, import.meta.url);
   const wasm = new URL(`../pkg/${fileOf(name)}`, import.meta.url);
   const [module, response] = await Promise.all([
@@ -96,7 +117,13 @@ export async function loadProgram(name, { signal, onBytes }) {
   });
   let memory;
   try {
-    ({ memory } = await module.default({ module_or_path: body }));
+    if (threads > 1) {
+      const compiled = await WebAssembly.compileStreaming(body);
+      ({ memory } = await module.default({ module_or_path: compiled }));
+      await startHelpers({ script, module: compiled, memory, threads });
+    } else {
+      ({ memory } = await module.default({ module_or_path: body }));
+    }
   } catch (error) {
     if (signal.aborted) throw error;
     throw new ProgramError(`The program ${wasm} could not be started (${error.message}). Try again.`);

@@ -46,6 +46,9 @@ enum Command {
     Serve {
         #[arg(long, default_value_t = 8000)]
         port: u16,
+        /// Isolate the page from other origins, so that several threads may compute on a CPU
+        #[arg(long)]
+        isolated: bool,
         /// Serve dist/ as it is
         #[arg(long)]
         no_build: bool,
@@ -74,6 +77,9 @@ enum Command {
         /// Masks a site
         #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
         runs: u32,
+        /// Threads of a CPU, on both sides
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+        threads: u32,
         /// Side that the image is resized to [default: the model's]
         #[arg(long)]
         resolution: Option<u32>,
@@ -125,6 +131,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Build { selection } => build::site(&workspace, &selection, &workspace.dist())?,
         Command::Serve {
             port,
+            isolated,
             no_build,
             selection,
         } => {
@@ -133,7 +140,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             if !no_build {
                 build::site(&workspace, &selection, &workspace.dist())?;
             }
-            serve::forever(&listener, &workspace.dist())?;
+            serve::forever(&listener, &workspace.dist(), isolated)?;
         }
         Command::Test {
             filter,
@@ -146,6 +153,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             against,
             device,
             runs,
+            threads,
             resolution,
             onnx,
             model,
@@ -159,6 +167,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 against,
                 device,
                 runs,
+                threads,
                 resolution,
                 onnx: onnx.zip(model),
                 json,

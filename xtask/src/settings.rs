@@ -28,6 +28,9 @@ pub struct Module {
     /// Target features that single functions have.
     #[serde(default)]
     pub function_features: Vec<String>,
+    /// Whether workers may share its memory.
+    #[serde(default)]
+    pub shared_memory: bool,
     /// Sizes the optimised module must not exceed.
     pub budget: Budget,
 }

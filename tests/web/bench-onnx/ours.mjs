@@ -2,8 +2,8 @@
 
 import { createSegmenter } from '../../engine.js';
 
-export function create({ model, precision }) {
-  const segmenter = createSegmenter({ model, device: 'cpu', precision });
+export function create({ model, precision, threads }) {
+  const segmenter = createSegmenter({ model, device: 'cpu', precision, threads });
   return {
     load: () => segmenter.load(),
     async segment(image, expression) {

@@ -3,8 +3,8 @@
 const bytes = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
 const json = async (url) => (await fetch(url)).json();
 
-/** `suffix`: which of the exported files. */
-export function create({ suffix }) {
+/** `suffix`: which of the exported files; `threads`: how many compute. */
+export function create({ suffix, threads }) {
   let ort, sessions, input, vocabulary;
   return {
     async load() {
@@ -12,7 +12,7 @@ export function create({ suffix }) {
       const files = [file('text'), file('vision')];
       const [manifest, tokenizer] = ['manifest', 'tokenizer'].map((name) => json(new URL(`../model/${name}.json`, import.meta.url)));
       ort = await import('../ort/ort.wasm.min.mjs');
-      ort.env.wasm.numThreads = 1;
+      ort.env.wasm.numThreads = threads;
       ort.env.wasm.wasmPaths = new URL('../ort/', import.meta.url).href;
       const session = async (content) => ort.InferenceSession.create(await content, { executionProviders: ['wasm'] });
       sessions = { text: await session(files[0]), vision: await session(files[1]) };

@@ -23,6 +23,8 @@ pub struct Settings {
     pub device: String,
     /// Masks a site.
     pub runs: u32,
+    /// Threads of a CPU, on both sides.
+    pub threads: u32,
     /// Side that the image is resized to, where it is not the model's.
     pub resolution: Option<u32>,
     /// Folder with the network in ONNX, and the model directory with the same weights.
@@ -44,6 +46,11 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
         ),
     }
 
+    let isolated = settings.threads > 1;
+    let site = |name: &str, dist: &Path| -> Result<Value> {
+        let url = serve::in_background(dist.to_path_buf(), isolated)?;
+        Ok(json!({ "name": name, "url": url, "dist": dist }))
+    };
     let mut sites = vec![site("this checkout", &workspace.dist())?];
     for other in &settings.against {
         let other =
@@ -61,6 +68,7 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
         .env("RRSIS_BENCH_SITES", json!(sites).to_string())
         .env("RRSIS_BENCH_DEVICE", &settings.device)
         .env("RRSIS_BENCH_RUNS", settings.runs.to_string())
+        .env("RRSIS_BENCH_THREADS", settings.threads.to_string())
         .env(
             "RRSIS_SITE_URL",
             sites[0]["url"].as_str().unwrap_or_default(),
@@ -101,11 +109,6 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
-}
-
-fn site(name: &str, dist: &Path) -> Result<Value> {
-    let url = serve::in_background(dist.to_path_buf())?;
-    Ok(json!({ "name": name, "url": url, "dist": dist }))
 }
 
 /// The numbers as Markdown.
@@ -156,12 +159,13 @@ fn against_onnx(measured: &Value) -> String {
     };
     let sides: Vec<&Value> = measured["sides"].as_array().into_iter().flatten().collect();
     let mut table = format!(
-        "Chromium {}, onnxruntime-web {}, {} x {} pixels, {} masks each, in turns, one thread of the CPU\n\n",
+        "Chromium {}, onnxruntime-web {}, {} x {} pixels, {} masks each, in turns, threads of the CPU: {}\n\n",
         text(&measured["chromium"]),
         text(&measured["onnxruntime_web"]),
         text(&measured["size"]),
         text(&measured["size"]),
         text(&measured["runs"]),
+        text(&measured["threads"]),
     );
     let mut row = |head: &str, cell: &dyn Fn(&Value) -> String| {
         let cells: Vec<String> = sides.iter().map(|side| cell(side)).collect();
@@ -262,7 +266,7 @@ mod tests {
             })
         };
         let measured = json!({
-            "chromium": "1", "onnxruntime_web": "2", "size": 512, "runs": 3, "cores": 2,
+            "chromium": "1", "onnxruntime_web": "2", "size": 512, "runs": 3, "threads": 1, "cores": 2,
             "sides": [side("ours", json!(1)), side("other", Value::Null)],
         });
         let table = against_onnx(&measured);

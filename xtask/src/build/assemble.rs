@@ -70,7 +70,7 @@ fn remove(dir: &Path) -> Result<()> {
 
 /// Copies a directory with all below it, but for hidden entries, and keeps the files' times:
 /// a server's validators then change only with the files.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
         let entry = entry?;

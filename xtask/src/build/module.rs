@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use wasm_bindgen_cli_support::Bindgen;
 
+use super::assemble;
 use crate::process;
 use crate::settings::{Module, Profile, Settings};
 use crate::setup::{Node, WASM_TARGET, WasmToolchain, hex};
@@ -19,6 +20,22 @@ const KEPT: usize = 24;
 
 /// Part of a package's name; raised when the way from cargo's output to the package changes.
 const RECIPE: u32 = 3;
+
+/// What makes the linker give a module memory that is shared, up to 2 GiB of it.
+///
+/// The standard library that rustc brings was compiled for one thread, which the linker would refuse:
+/// src/platform/threads.rs tells why that is enough. wasm-bindgen asks for the exports.
+const SHARED_MEMORY: [&str; 9] = [
+    "--shared-memory",
+    "--import-memory",
+    "--max-memory=2147483648",
+    "--no-check-features",
+    "--export=__wasm_init_tls",
+    "--export=__tls_size",
+    "--export=__tls_align",
+    "--export=__tls_base",
+    "--export=__heap_base",
+];
 
 /// What every module of a build has in common.
 pub struct Builder<'a> {
@@ -48,6 +65,10 @@ impl Builder<'_> {
         }
         fs::create_dir_all(&unfinished)
             .with_context(|| format!("cannot create {}", unfinished.display()))?;
+        let wasm = match module.shared_memory {
+            true => with_thread_locals(&wasm).context("the linker's output cannot be changed")?,
+            false => wasm,
+        };
         self.bind(name, wasm, &unfinished)?;
         self.optimise(name, module, &unfinished)?;
         self.start(name, &unfinished)?;
@@ -68,11 +89,23 @@ impl Builder<'_> {
         let start = Instant::now();
         let profile = &self.profile.cargo_profile;
         let features = &self.settings.target_features;
-        let mut cargo = self.toolchain.cargo(self.workspace, "build", features);
+        // Not for what it depends on, which all modules have in common.
+        let link_arguments = match module.shared_memory {
+            true => &SHARED_MEMORY[..],
+            false => &[],
+        };
+        let mut cargo = self.toolchain.cargo(self.workspace, "rustc", features);
         cargo
             .args(["--package", "rrsis", "--lib", "--profile", profile])
+            .args(["--crate-type", "cdylib"])
             .args(["--no-default-features", "--features"])
-            .arg(module.features.join(","));
+            .arg(module.features.join(","))
+            .arg("--")
+            .args(
+                link_arguments
+                    .iter()
+                    .map(|link| format!("-Clink-arg={link}")),
+            );
         process::run(&mut cargo)?;
         println!("{name}: compiled in {:.1} s", start.elapsed().as_secs_f32());
         let wasm = self.workspace.target.join(WASM_TARGET).join(profile);
@@ -168,15 +201,55 @@ impl Builder<'_> {
             const [script, wasm] = process.argv.slice(1);
             const { default: init } = await import(pathToFileURL(script));
             await init({ module_or_path: readFileSync(wasm) });";
+        // As it will lie in the site: one module imports from beside its folder.
+        let site = package.join("start");
+        let pkg = site.join("pkg");
+        fs::create_dir_all(&pkg)?;
+        let files = [format!("{name}.js"), format!("{name}_bg.wasm")];
+        for file in &files {
+            fs::copy(package.join(file), pkg.join(file))?;
+        }
+        assemble::copy(&self.workspace.root.join("www/lib"), &site.join("lib"))?;
         let mut command = Command::new(&self.node.program);
         command
             .args(["--input-type=module", "--eval", SCRIPT])
-            .arg(package.join(format!("{name}.js")))
-            .arg(package.join(format!("{name}_bg.wasm")));
+            .args(files.iter().map(|file| pkg.join(file)));
         process::output(&mut command)
             .with_context(|| format!("the finished module {name} does not start"))?;
+        fs::remove_dir_all(&site)?;
         Ok(())
     }
+}
+
+/// A module with shared memory as wasm-bindgen 0.2.130 wants it.
+///
+/// Ours has no thread locals, so the linker gives them an alignment of 0, for which wasm-bindgen's start
+/// function then asks the allocator, which refuses. No bytes of an alignment of 1 are fine.
+fn with_thread_locals(wasm: &[u8]) -> Result<Vec<u8>> {
+    let mut module = walrus::ModuleConfig::new()
+        .strict_validate(false)
+        .parse(wasm)?;
+    let global = |module: &walrus::Module, name: &str| {
+        let export = module.exports.iter().find(|export| export.name == name);
+        match export.map(|export| export.item) {
+            Some(walrus::ExportItem::Global(id)) => Ok(id),
+            _ => bail!("there is no global `{name}`"),
+        }
+    };
+    let value = |module: &walrus::Module, id| match module.globals.get(id).kind {
+        walrus::GlobalKind::Local(walrus::ConstExpr::Value(walrus::ir::Value::I32(value))) => value,
+        _ => -1,
+    };
+    let (size, align) = (
+        global(&module, "__tls_size")?,
+        global(&module, "__tls_align")?,
+    );
+    if value(&module, size) != 0 {
+        bail!("it has thread locals, which helpers must not have: see src/platform/threads.rs");
+    }
+    let one = walrus::ConstExpr::Value(walrus::ir::Value::I32(1));
+    module.globals.get_mut(align).kind = walrus::GlobalKind::Local(one);
+    Ok(module.emit_wasm())
 }
 
 /// Removes all but the newest packages.

@@ -31,8 +31,8 @@ pub fn bind(port: u16) -> Result<TcpListener> {
     })
 }
 
-/// Serves `root` until the process ends.
-pub fn forever(listener: &TcpListener, root: &Path) -> Result<()> {
+/// Serves `root` until the process ends; `isolated`: to pages that are isolated from other origins.
+pub fn forever(listener: &TcpListener, root: &Path, isolated: bool) -> Result<()> {
     if !root.join("index.html").is_file() {
         bail!(
             "{} holds no index.html: run without `--no-build` to build it",
@@ -44,15 +44,15 @@ pub fn forever(listener: &TcpListener, root: &Path) -> Result<()> {
         root.display(),
         url(listener)?
     );
-    accept(listener, root);
+    accept(listener, root, isolated);
     Ok(())
 }
 
 /// Serves `root` on a free port from threads of its own; returns the URL, with a final slash.
-pub fn in_background(root: PathBuf) -> Result<String> {
+pub fn in_background(root: PathBuf, isolated: bool) -> Result<String> {
     let listener = bind(0)?;
     let url = url(&listener)?;
-    thread::spawn(move || accept(&listener, &root));
+    thread::spawn(move || accept(&listener, &root, isolated));
     Ok(url)
 }
 
@@ -60,14 +60,26 @@ fn url(listener: &TcpListener) -> Result<String> {
     Ok(format!("http://{}/", listener.local_addr()?))
 }
 
-fn accept(listener: &TcpListener, root: &Path) {
+/// What makes a page one that may share memory between threads.
+const ISOLATION: [(&str, &str); 2] = [
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Embedder-Policy", "require-corp"),
+];
+
+fn accept(listener: &TcpListener, root: &Path, isolated: bool) {
     let root: Arc<Path> = root.into();
     for stream in listener.incoming() {
         let root = Arc::clone(&root);
         let conversation = |stream| {
             move || {
                 // A connection that breaks off is the client's affair.
-                let _ = http::converse(stream, |request| respond::respond(request, &root));
+                let _ = http::converse(stream, |request| {
+                    let response = respond::respond(request, &root);
+                    let headers = ISOLATION.into_iter().filter(|_| isolated);
+                    headers.fold(response, |response, (name, value)| {
+                        response.with(name, value)
+                    })
+                });
             }
         };
         let started = stream.and_then(|stream| thread::Builder::new().spawn(conversation(stream)));

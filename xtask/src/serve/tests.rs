@@ -154,7 +154,7 @@ fn links_are_followed_inside_the_root_only() {
 #[test]
 fn a_file_comes_whole_with_its_length() {
     let dir = site();
-    let site = in_background(dir.path().join("dist")).unwrap();
+    let site = in_background(dir.path().join("dist"), false).unwrap();
     let reply = ask(&site, "GET", "/text.bpk", "");
     assert_eq!((reply.status, reply.body.len()), (200, 3_000_000));
     assert_eq!(reply.header("content-length"), Some("3000000"));
@@ -173,7 +173,7 @@ fn a_file_comes_whole_with_its_length() {
 #[test]
 fn a_download_can_be_resumed() {
     let dir = site();
-    let site = in_background(dir.path().join("dist")).unwrap();
+    let site = in_background(dir.path().join("dist"), false).unwrap();
     let first = ask(&site, "GET", "/text.bpk", "Range: bytes=0-9\r\n");
     assert_eq!(
         (first.status, first.header("content-range")),
@@ -209,7 +209,7 @@ fn a_download_can_be_resumed() {
 #[test]
 fn a_known_version_is_not_sent_again() {
     let dir = site();
-    let site = in_background(dir.path().join("dist")).unwrap();
+    let site = in_background(dir.path().join("dist"), false).unwrap();
     let reply = ask(&site, "GET", "/pkg/rrsis_cpu_bg.wasm", "");
     assert_eq!(reply.header("content-type"), Some("application/wasm"));
     let (tag, date) = (
@@ -238,7 +238,7 @@ fn a_known_version_is_not_sent_again() {
 #[test]
 fn other_requests_are_refused() {
     let dir = site();
-    let site = in_background(dir.path().join("dist")).unwrap();
+    let site = in_background(dir.path().join("dist"), false).unwrap();
     let post = ask(&site, "POST", "/", "Content-Length: 0\r\n");
     assert_eq!(
         (post.status, post.header("allow")),
@@ -255,7 +255,7 @@ fn other_requests_are_refused() {
 #[test]
 fn a_connection_takes_request_after_request() {
     let dir = site();
-    let site = in_background(dir.path().join("dist")).unwrap();
+    let site = in_background(dir.path().join("dist"), false).unwrap();
     let mut stream =
         TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
     let request = "GET /pkg/rrsis_cpu_bg.wasm HTTP/1.1\r\nHost: x\r\n";
@@ -274,7 +274,7 @@ fn a_connection_takes_request_after_request() {
 #[test]
 fn what_is_no_request_gets_an_answer() {
     let dir = site();
-    let site = in_background(dir.path().join("dist")).unwrap();
+    let site = in_background(dir.path().join("dist"), false).unwrap();
     let mut stream =
         TcpStream::connect(site.trim_start_matches("http://").trim_end_matches('/')).unwrap();
     stream.write_all(b"\x16\x03\x01 hello\r\n\r\n").unwrap();
@@ -286,7 +286,7 @@ fn what_is_no_request_gets_an_answer() {
 #[test]
 fn a_stalled_download_holds_up_nobody() {
     let dir = site();
-    let site = in_background(dir.path().join("dist")).unwrap();
+    let site = in_background(dir.path().join("dist"), false).unwrap();
     let address = site
         .trim_start_matches("http://")
         .trim_end_matches('/')

@@ -38,7 +38,7 @@ pub fn run(
     if files.is_empty() {
         bail!("{} holds no *.test.mjs", dir.display());
     }
-    let url = serve::in_background(site.to_path_buf())?;
+    let url = serve::in_background(site.to_path_buf(), false)?;
     let output = session.scratch.join("browser-output");
     fs::create_dir_all(&output)?;
     let tap = session.scratch.join("browser.tap");
