@@ -19,7 +19,6 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from aerial import normalise, tensor
 from expressions import ELSEWHERE, FRAMES, WORDS
@@ -167,6 +166,7 @@ def main() -> None:
         return float(torch.cat(total).mean())
 
     same = [(c, c) for c in WORDS if c != ELSEWHERE] + [(t, t) for t in told[:: max(1, len(told) // 60)]]
+    total = 0.0
     for step in range(o.steps + 1):
         if step % 250 == 0:
             print(f"step {step} {time.monotonic() - started:.0f} s: kept {score(same):.4f}" + (f" unseen {score(unseen):.4f}" if unseen else "")

@@ -15,14 +15,13 @@ use wasm as current;
 use burn::tensor::Device;
 
 use crate::error::DeviceError;
+use crate::network::{MOST_THREADS, Team};
 
 pub use current::now_ms;
 
-use crate::network::Team;
-
 /// The threads that compute a network on a CPU: at most `threads`, at most as many as there are.
 pub fn team(threads: Option<usize>) -> Team {
-    current::team(threads.map(|threads| threads.clamp(1, crate::network::MOST_THREADS)))
+    current::team(threads.map(|threads| threads.clamp(1, MOST_THREADS)))
 }
 
 /// Which device the user wants.

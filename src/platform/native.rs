@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use crate::network::{Helpers, Team};
+use crate::network::{Helpers, MOST_THREADS, Team};
 
 /// Milliseconds since the first call.
 pub fn now_ms() -> f64 {
@@ -49,7 +49,7 @@ impl Helpers for Pool {
 pub(super) fn team(threads: Option<usize>) -> Team {
     static POOLS: Mutex<BTreeMap<usize, Team>> = Mutex::new(BTreeMap::new());
     let all = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.unwrap_or(all);
+    let threads = threads.unwrap_or(all.min(MOST_THREADS));
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     pools
         .entry(threads)

@@ -31,7 +31,15 @@ impl std::fmt::Debug for Team {
 
 impl Team {
     /// A thread that asks `helpers` for help.
+    ///
+    /// # Panics
+    /// Where they are more than [`MOST`].
     pub fn new(helpers: Arc<dyn Helpers>) -> Self {
+        assert!(
+            helpers.threads() <= MOST,
+            "{} threads, at most {MOST}",
+            helpers.threads()
+        );
         Self((helpers.threads() > 1).then_some(helpers))
     }
 
@@ -99,7 +107,7 @@ impl Team {
     }
 }
 
-/// More threads than any team has.
+/// Threads that a team may have at most.
 pub const MOST: usize = 256;
 
 /// A slice in parts, for threads that each take other ones.
