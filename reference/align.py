@@ -55,10 +55,7 @@ class Language:
         """words (B, T, L), mask (B, T), an image for each -> fused features (B, positions, C) of every stage, then the language tokens."""
         fused = [layer.fusion(torch.stack([self.tokens[i][stage] for i in which]), words, mask)
                  for stage, layer in enumerate(self.model.backbone.layers)]
-        m = mask[:, :, None].to(words.dtype)
-        mean = (words * m).sum(1) / m.sum(1)
-        decoder = self.model.classifier
-        return fused + [decoder.lg_layer3(mean), decoder.lg_layer4(mean)]
+        return [*fused, *self.model.classifier.language_tokens(words, mask)]
 
 
 def distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:

@@ -33,6 +33,17 @@ class Decoder(nn.Module):
             else:
                 self.token3, self.token4 = (nn.Parameter(0.02 * torch.randn(d)) for d in (d3, d4))
 
+    def language_tokens(self, lang: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What guides LGCE: lang (B, T, L), mask (B, T) -> (B, C_3), (B, C_4)."""
+        if not self.guided:
+            return tuple(t.expand(len(lang), -1) for t in (self.token3, self.token4))
+        if self.masked_mean:
+            m = mask[:, :, None].to(lang.dtype)
+            mean = (lang * m).sum(1) / m.sum(1)
+        else:
+            mean = lang.mean(1)
+        return self.lg_layer3(mean), self.lg_layer4(mean)
+
     def level(self, x: Tensor, skip: Tensor, level: int) -> Tensor:
         x = torch.cat([upsample(x, skip.shape[2:]), skip], 1)
         x = x.contiguous(memory_format=torch.channels_last)
@@ -43,16 +54,8 @@ class Decoder(nn.Module):
     def forward(self, maps: list[Tensor], lang: Tensor, mask: Tensor) -> Tensor:
         """V_1..V_4, lang (B, T, L), mask (B, T) -> logits (B, 2, H / 4, W / 4)."""
         v1, v2, v3, v4 = maps
-        if self.masked_mean:
-            m = mask[:, :, None].to(lang.dtype)
-            mean = (lang * m).sum(1) / m.sum(1)
-        else:
-            mean = lang.mean(1)
         if self.msb1 is not None:
-            if self.guided:
-                token3, token4 = self.lg_layer3(mean), self.lg_layer4(mean)
-            else:
-                token3, token4 = (t.expand(len(v3), -1) for t in (self.token3, self.token4))
+            token3, token4 = self.language_tokens(lang, mask)
             v3, v4 = self.msb1(v3, v4, token3.to(v3.dtype), token4.to(v4.dtype))
         x = self.level(v4, v3, 4)
         x = self.level(x, v2, 3)

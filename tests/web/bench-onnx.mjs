@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { agreement, order, ratio, summary } from './bench-onnx/compare.mjs';
+import { ISOLATION } from './hosts.mjs';
 import { DIST, launch, MODEL as SHIPPED, PROGRAM } from './harness.mjs';
 
 const ONNX = process.env.RRSIS_BENCH_ONNX;
@@ -20,8 +21,7 @@ const MODEL = process.env.RRSIS_BENCH_MODEL;
 const runs = Number(process.env.RRSIS_BENCH_RUNS || 5);
 const threads = Number(process.env.RRSIS_BENCH_THREADS || 1);
 /** Only isolated pages may have several. */
-const ISOLATION =
-  threads > 1 ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' } : {};
+const isolation = threads > 1 ? ISOLATION : {};
 const EXPRESSIONS = ['water', 'building', 'road', 'vegetation'];
 const SAMPLES = ['samples/rotterdam-quay.jpg', 'samples/rotterdam-streets.jpg'];
 const HERE = fileURLToPath(new URL('bench-onnx/', import.meta.url));
@@ -55,12 +55,12 @@ const server = createServer((request, response) => {
   const file =
     from('/bench/model/', MODEL) || from('/bench/ort/', dist) || from('/bench/onnx/', ONNX) || from('/bench/js/', HERE) || from('/', DIST);
   if (path === '/bench/') {
-    response.writeHead(200, { 'content-type': 'text/html', ...ISOLATION }).end('<!doctype html><title>bench</title>');
+    response.writeHead(200, { 'content-type': 'text/html', ...isolation }).end('<!doctype html><title>bench</title>');
   } else if (existsSync(file) && statSync(file).isFile()) {
     served += statSync(file).size;
     const type = TYPES[extname(file)] ?? 'application/octet-stream';
     // The browser may keep everything: what it does keep is seen in the second start.
-    response.writeHead(200, { 'content-type': type, 'content-length': statSync(file).size, 'cache-control': 'max-age=3600', ...ISOLATION });
+    response.writeHead(200, { 'content-type': type, 'content-length': statSync(file).size, 'cache-control': 'max-age=3600', ...isolation });
     createReadStream(file).pipe(response);
   } else {
     response.writeHead(404).end();

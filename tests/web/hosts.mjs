@@ -10,6 +10,9 @@ const TYPES = {
   '.wasm': 'application/wasm', '.jpg': 'image/jpeg', '.svg': 'image/svg+xml',
 };
 
+/** Headers of pages that are isolated from other origins. */
+export const ISOLATION = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
+
 async function listen(handler) {
   const server = createServer(handler);
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));

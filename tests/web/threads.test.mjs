@@ -4,12 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { serveSite } from './hosts.mjs';
+import { ISOLATION, serveSite } from './hosts.mjs';
 import { DIST, PROGRAM, SITE, SLOW, drop, find, iou, lastMask, launch, nativeMask, openPage, state, status } from './harness.mjs';
 
 const SAMPLE = 'rotterdam-quay.jpg';
 const attributes = { device: 'cpu', resolution: '128' };
-const headers = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
 
 const modules = (page) => page.requests.filter((url) => url.endsWith('.wasm')).map((url) => url.split('/').at(-1));
 
@@ -19,14 +18,14 @@ describe('threads', () => {
   let helper;
   before(async () => {
     browser = await launch();
-    site = await serveSite((path) => (path === 'helper.js' && helper ? helper : { headers }));
+    site = await serveSite((path) => (path === 'helper.js' && helper ? helper : { headers: ISOLATION }));
   });
   after(async () => {
     await browser?.close();
     site?.close();
   });
 
-  const script = (body) => ({ body, headers: { ...headers, 'content-type': 'text/javascript' } });
+  const script = (body) => ({ body, headers: { ...ISOLATION, 'content-type': 'text/javascript' } });
   const open = (more = {}) => openPage(browser, { address: site.url, attributes: { ...attributes, ...more } });
 
   async function mask(page, expression = 'water') {
