@@ -2,15 +2,9 @@
  * The service worker of the page (the element needs none): what was fetched once from this folder is
  * kept, and serves when the network does not answer. Online, the network always comes first, so a
  * new deployment is seen at once. Weights are kept elsewhere, by their hash (lib/shard-cache.js).
- *
- * Every answer says that the page keeps to itself, as few static hosts let one say: from the second visit
- * on several threads may then share memory (lib/threads.js).
  */
 const SHELL = "rrsis-shell-v1";
 const WEIGHTS = /\.bpk$/;
-
-/** Everything that a page and its workers load must carry it. */
-const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
 /** How often what is kept was cleared (lib/forgetting.js): what was asked for before is not kept any more. */
 let forgotten = 0;
@@ -26,7 +20,7 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const { href } = new URL(request.url);
   if (request.method !== "GET" || !href.startsWith(self.registration.scope) || WEIGHTS.test(href)) return;
-  event.respondWith(answer(event).then(isolated));
+  event.respondWith(answer(event));
 });
 
 /** The page names what it had fetched before this worker was there, and so do its own workers (lib/fetched.js). */
@@ -59,16 +53,6 @@ async function answer(event) {
     if (kept) return kept;
     throw error;
   }
-}
-
-/** @param {Response} response */
-function isolated(response) {
-  // A browser follows a redirection itself, and shows an error as it is.
-  if (response.status === 0) return response;
-  const { status, statusText } = response;
-  const headers = new Headers(response.headers);
-  for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
-  return new Response(response.body, { status, statusText, headers });
 }
 
 /** @param {number} begun what `forgotten` was when the file was asked for */

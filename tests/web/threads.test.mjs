@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ISOLATION, serveSite } from './hosts.mjs';
-import { DIST, PROGRAM, SITE, SLOW, drop, find, iou, lastMask, launch, nativeMask, openPage, state, status } from './harness.mjs';
+import { DIST, PROGRAM, SLOW, drop, find, iou, lastMask, launch, nativeMask, openPage, state, status } from './harness.mjs';
 
 const SAMPLE = 'rotterdam-quay.jpg';
 const attributes = { device: 'cpu', resolution: '128' };
@@ -84,24 +84,6 @@ describe('threads', () => {
     }
     assert.deepEqual(modules(page), []);
     await page.context().close();
-  });
-
-  test('threads: a host that sends no headers has them from the second visit on', { timeout: SLOW }, async () => {
-    const context = await browser.newContext();
-    const isolated = (page) => page.evaluate(() => crossOriginIsolated);
-    const first = await openPage(browser, { context, attributes });
-    await first.waitForFunction(() => navigator.serviceWorker.controller);
-    assert.equal(await isolated(first), false);
-    await first.close();
-    const page = await openPage(browser, { context, attributes: { ...attributes, threads: '2' } });
-    assert.equal(await isolated(page), true);
-    await drop(page, { address: new URL(`samples/${SAMPLE}`, SITE).href, name: SAMPLE });
-    await find(page, 'water');
-    assert.equal(await state(page), 'done', await status(page));
-    const kept = () => page.evaluate(async () => (await (await caches.open('rrsis-shell-v1')).keys()).map(({ url }) => url.split('/').at(-1)));
-    assert.ok((await kept()).includes(PROGRAM.threads), (await kept()).join(' '));
-    assert.ok((await kept()).includes('helper.js'), (await kept()).join(' '));
-    await context.close();
   });
 
   test('threads: where helpers do not start, one thread does the work', { timeout: SLOW }, async () => {
