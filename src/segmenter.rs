@@ -4,19 +4,25 @@
 //! opened from a manifest; its files arrive one by one in any order, so that a page can fetch each
 //! when it is first needed.
 
+mod job;
+
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
 
 use crate::error::{DeviceError, Error, Result};
 use crate::expression::{ExpressionTokenizer, TokenizedExpression};
-use crate::image::{Raster, Tile, TileGrid};
-use crate::mask::{MarginMap, Mask, Stitch};
+use crate::image::{Raster, TileGrid};
+use crate::mask::{MarginMap, Mask};
 use crate::network::{
     Bert, Language, LgceNetwork, Precision, Stem, Team, TextEngine, VisionEngine,
 };
 use crate::platform::{self, ComputeDevice, DeviceChoice, now_ms};
 use crate::weights::{Manifest, Part, WeightsError, shard};
+
+pub use self::job::Job;
+use self::job::Margin;
 
 /// Coarsest and finest side that an image may be resized to for the network.
 const RESOLUTIONS: std::ops::RangeInclusive<usize> = 64..=1024;
@@ -35,6 +41,7 @@ pub struct Segmenter {
     text: Option<TextEngine>,
     vision: Option<VisionEngine>,
     last: Mutex<Option<Seen>>,
+    asked: Mutex<Option<Asked>>,
 }
 
 /// What was last computed of an image before any word is read: the next expression on the same image
@@ -43,6 +50,13 @@ pub struct Segmenter {
 struct Seen {
     image: Raster,
     stem: Stem,
+}
+
+/// The last expression, and what the language encoder gave for it.
+#[derive(Debug)]
+struct Asked {
+    tokens: TokenizedExpression,
+    language: Language,
 }
 
 /// What a caller may change for one call; `None` keeps the manifest's value.
@@ -114,6 +128,7 @@ impl Segmenter {
             text: None,
             vision: None,
             last: Mutex::default(),
+            asked: Mutex::default(),
         })
     }
 
@@ -159,6 +174,7 @@ impl Segmenter {
             team,
             tokenizer: Some(tokenizer),
             last: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -218,6 +234,7 @@ impl Segmenter {
             Part::Tokenizer => self.tokenizer = Some(ExpressionTokenizer::from_json(&content)?),
             Part::Text => {
                 let bert = filled(Bert::new(&config.bert, device), content, file)?;
+                self.asked = Mutex::default();
                 self.text = Some(TextEngine::new(bert, config, device, self.precision));
             }
             Part::Vision => {
@@ -309,30 +326,57 @@ impl Segmenter {
         let tokens = self.tokenizer()?.encode(expression, self.max_tokens())?;
         let start = now_ms();
         let language = self.encode_text(&tokens)?;
+        let timings = Timings {
+            text_ms: now_ms() - start,
+            ..Timings::default()
+        };
+        let truncated = tokens.truncated;
         Ok(Job {
+            open: (0..grid.tiles.len()).rev().collect(),
             segmenter: self,
             image,
             side,
             threshold,
             grid,
             language,
-            truncated: tokens.truncated,
-            done: 0,
+            truncated,
+            placed: 0,
+            early: BTreeMap::new(),
             margin: Margin::Nothing,
-            timings: Timings {
-                text_ms: now_ms() - start,
-                ..Timings::default()
-            },
+            timings,
         })
     }
 
-    /// Word features of an expression.
+    /// What the network says of one tile of a [`Job`] that another segmenter has begun.
+    ///
+    /// `tile`: what [`Job::hand_out`] gave, square.
+    ///
+    /// # Errors
+    /// As [`Self::segment`]; [`Error::Option`] for a tile whose sides are no resolution.
+    pub async fn margin_of_tile(&self, tile: Raster, expression: &str) -> Result<MarginMap> {
+        self.resolution(Some(tile.width))?;
+        self.resolution(Some(tile.height))?;
+        let tokens = self.tokenizer()?.encode(expression, self.max_tokens())?;
+        let language = self.encode_text(&tokens)?;
+        self.run_vision(tile, &language).await
+    }
+
+    /// Word features of an expression; kept, because the next image or tile is often asked for the same.
     fn encode_text(&self, tokens: &TokenizedExpression) -> Result<Language> {
         let text = self
             .text
             .as_ref()
             .ok_or_else(|| self.not_loaded(Part::Text))?;
-        Ok(text.forward(&tokens.ids, &tokens.mask))
+        let mut last = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = last.as_ref().filter(|asked| asked.tokens == *tokens) {
+            return Ok(asked.language.clone());
+        }
+        let language = text.forward(&tokens.ids, &tokens.mask);
+        *last = Some(Asked {
+            tokens: tokens.clone(),
+            language: language.clone(),
+        });
+        Ok(language)
     }
 
     /// Foreground minus background logit at a quarter of the network's resolution.
@@ -449,100 +493,6 @@ impl Segmenter {
             }
             .into(),
             Err(error) => error.into(),
-        }
-    }
-}
-
-/// A segmentation under way: see [`Segmenter::begin`].
-#[derive(Debug)]
-pub struct Job<'a> {
-    segmenter: &'a Segmenter,
-    image: &'a Raster,
-    side: usize,
-    threshold: f32,
-    grid: TileGrid,
-    language: Language,
-    truncated: bool,
-    done: usize,
-    margin: Margin,
-    timings: Timings,
-}
-
-/// What has been computed of an image.
-#[derive(Debug)]
-enum Margin {
-    Nothing,
-    Whole(MarginMap),
-    Tiles(Stitch),
-}
-
-impl Job<'_> {
-    /// How many tiles there are, and how many of them are done.
-    pub fn progress(&self) -> (usize, usize) {
-        (self.done, self.grid.tiles.len())
-    }
-
-    /// Computes the next tile. False where none is left.
-    ///
-    /// # Errors
-    /// As [`Segmenter::segment`].
-    pub async fn step(&mut self) -> Result<bool> {
-        let Some(&tile) = self.grid.tiles.get(self.done) else {
-            return Ok(false);
-        };
-        let start = now_ms();
-        let image = self.input(tile);
-        let prepared = now_ms();
-        let margin = self.segmenter.run_vision(image, &self.language).await?;
-        self.timings.preprocess_ms += prepared - start;
-        self.timings.vision_ms += now_ms() - prepared;
-        self.done += 1;
-        if self.grid.tiles.len() == 1 {
-            self.margin = Margin::Whole(margin);
-            return Ok(false);
-        }
-        if let Margin::Nothing = self.margin {
-            let cell = tile.width.max(tile.height) as f64 / margin.width as f64;
-            let (width, height) = (self.image.width, self.image.height);
-            self.margin = Margin::Tiles(Stitch::new(width, height, &self.grid, cell));
-        }
-        if let Margin::Tiles(stitch) = &mut self.margin {
-            stitch.add(tile, &margin);
-        }
-        Ok(self.done < self.grid.tiles.len())
-    }
-
-    /// The mask, after the last step; before it, what is not computed yet is background.
-    pub fn finish(self) -> Segmentation {
-        let start = now_ms();
-        let margin = match self.margin {
-            Margin::Whole(margin) => margin,
-            Margin::Tiles(stitch) => stitch.finish(),
-            Margin::Nothing => MarginMap {
-                width: 1,
-                height: 1,
-                data: vec![MarginMap::UNSEEN],
-            },
-        };
-        let mask = margin.upsample_to_mask(self.image.width, self.image.height, self.threshold);
-        Segmentation {
-            mask,
-            margin,
-            threshold: self.threshold,
-            truncated: self.truncated,
-            timings: Timings {
-                postprocess_ms: now_ms() - start,
-                ..self.timings
-            },
-        }
-    }
-
-    /// What the network reads of a tile, `side` x `side`.
-    fn input(&self, tile: Tile) -> Raster {
-        if (tile.width, tile.height) == (self.image.width, self.image.height) {
-            self.image.resize_exact(self.side, self.side)
-        } else {
-            self.image.cut(tile).resize_exact(self.side, self.side)
         }
     }
 }

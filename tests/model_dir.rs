@@ -146,6 +146,57 @@ fn a_large_image_goes_through_in_tiles_and_says_how_far_it_is() {
 }
 
 #[test]
+fn tiles_that_others_compute_give_the_same_map_in_any_order() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    write(&untrained(&config), &config, Quantization::Q8, dir.path());
+    let open =
+        || pollster::block_on(Segmenter::open_dir(dir.path(), DeviceChoice::Cpu)).expect("opens");
+    let (one, other) = (open(), open());
+    let image = gradient(200, 150);
+    let options = SegmentOptions::default();
+    let expected = pollster::block_on(one.segment(&image, "building", &options)).expect("runs");
+
+    let mut job = one.begin(&image, "building", &options).expect("begins");
+    let (first, second) = (job.hand_out().expect("one"), job.hand_out().expect("two"));
+    assert_eq!((first.0, second.0, job.open()), (0, 1, 4));
+    let margin = |(number, tile): (usize, Raster)| {
+        let map = pollster::block_on(other.margin_of_tile(tile, "building")).expect("runs");
+        (number, map)
+    };
+    pollster::block_on(job.step()).expect("runs");
+    assert_eq!(job.progress(), (1, 6));
+    let (number, map) = margin(second);
+    assert!(job.hand_in(number, Some(map.clone())));
+    // Once is enough, and what nobody has asked for is no tile.
+    for wrong in [number, 5, 6, usize::MAX] {
+        assert!(!job.hand_in(wrong, Some(map.clone())));
+    }
+    assert_eq!((job.progress(), job.open()), ((2, 6), 3));
+    // What others could not compute, or computed of something else, is open again.
+    let narrow = MarginMap {
+        width: 1,
+        height: 1,
+        data: vec![0.0],
+    };
+    assert!(!job.hand_in(first.0, Some(narrow)));
+    assert!(!job.hand_in(first.0, None));
+    assert_eq!((job.progress(), job.open()), ((2, 6), 4));
+    let again = job.hand_out().expect("the first one again");
+    assert_eq!(again, first);
+    while pollster::block_on(job.step()).expect("runs") {}
+    assert_eq!(job.progress(), (5, 6));
+    let (number, map) = margin(again);
+    assert!(job.hand_in(number, Some(map)));
+    let found = job.finish();
+    assert_eq!(found.margin, expected.margin);
+    assert_eq!(found.mask, expected.mask);
+
+    let error = pollster::block_on(other.margin_of_tile(gradient(64, 50), "building"));
+    assert!(error.expect_err("not square").to_string().contains("50"));
+}
+
+#[test]
 fn what_was_not_computed_is_background() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let config = thin();

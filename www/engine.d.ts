@@ -76,7 +76,7 @@ export interface SegmenterOptions {
   precision?: Precision;
   /**
    * At most so many threads compute on a CPU. Default: as many as the machine runs at once, up to 8, in a
-   * page that is cross-origin isolated; any other has one.
+   * page that is cross-origin isolated. Any other has one for an image, and up to 4 for the tiles of a large one.
    */
   threads?: number;
   /** Side to which the image is resized for the network: a multiple of 32 from 64 to 1024. */

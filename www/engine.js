@@ -27,7 +27,7 @@ export const ALL_PARTS = ["tokenizer", "text", "vision"];
  *
  * @param {{model?: string | URL, device?: "auto" | "webgpu" | "cpu", precision?: "f32" | "int8", threads?: number, resolution?: number}} [options]
  *   `precision`: how a CPU multiplies; "int8" (default) is faster than "f32", and a little less exact
- *   `threads`: at most so many compute on a CPU; more than one only in pages that are cross-origin isolated
+ *   `threads`: at most so many compute on a CPU; in pages that are not cross-origin isolated, more than one only for large images
  */
 export function createSegmenter(options) {
   return new Segmenter(options);

@@ -4,6 +4,7 @@
  * In:  {type: "open", model, device, precision, threads, lifeline} once, first; lifeline: name of a lock to hold
  *      {type: "load", id, parts, resolution}              parts: "tokenizer" | "text" | "vision"
  *      {type: "segment", id, input, expression, threshold, resolution}
+ *      {type: "tile", id, side, rgb, expression}          the margins of a tile of another worker's image
  *      {type: "tool", id, tool, input}                    see lib/tools.js
  *      {type: "cancel", id}
  * Out: {type: "progress", id?, progress}                  without id: to whoever is waiting
@@ -17,6 +18,7 @@ import { downloadExactly, request } from "./lib/download.js";
 import { explained, holdLifeline, watchGraphics, watchMemory, watchTraps, withLoss } from "./lib/failures.js";
 import { tellWhatWasFetched } from "./lib/fetched.js";
 import { chooseProgram, loadProgram, ProgramError } from "./lib/program.js";
+import { Crew, helpersFor, Shift } from "./lib/crew.js";
 import { cached, forget, keep } from "./lib/shard-cache.js";
 import { readManifest } from "./lib/manifest.js";
 import { Ledger } from "./lib/progress.js";
@@ -42,6 +44,9 @@ self.addEventListener("message", ({ data }) => {
       break;
     case "segment":
       run(data.id, (signal) => segment(data, signal));
+      break;
+    case "tile":
+      run(data.id, (signal) => tile(data, signal));
       break;
     case "tool":
       run(data.id, async (signal) => TOOLS[data.tool](await program.join(signal), data.input));
@@ -133,12 +138,17 @@ const choice = new SharedTask(async () => {
   return chosen;
 });
 
+/** Who computes tiles of large images, too. @type {Crew | undefined} */
+let crew;
+
 const program = new SharedTask(async (signal) => {
   const chosen = await choice.join(signal);
   downloads += 1;
   try {
     const onBytes = (file, loaded, total) => ledger.update(file, loaded, total);
-    const { module, memory } = await loadProgram(chosen, { signal, onBytes });
+    const { module, memory, threads } = await loadProgram(chosen, { signal, onBytes });
+    const helpers = chosen.device === "cpu" && threads === 1 ? helpersFor(config.threads) : 0;
+    if (helpers > 0) crew = new Crew({ model: config.model, precision: config.precision }, helpers);
     watchMemory(memory);
     tellWhatWasFetched();
     return module;
@@ -257,6 +267,7 @@ async function prepare(wanted, resolution, signal) {
 async function segment({ id, input, expression, threshold, resolution }, signal) {
   const { value } = await prepare(["tokenizer", "text", "vision"], resolution, signal);
   const target = await segmenter.join(signal);
+  const { files } = await manifest.join(signal);
   return exclusively(async () => {
     if (signal.aborted) throw abortReason(signal);
     running = id;
@@ -268,12 +279,12 @@ async function segment({ id, input, expression, threshold, resolution }, signal)
       await new Promise((resolve) => setTimeout(resolve));
       return !signal.aborted;
     };
+    const shift = crew && new Shift(crew, { expression, files, signal });
     let result;
-    if (input.bitmap) {
-      const { width, height, rgba } = rgbaOf(input.bitmap);
-      result = await target.segment_rgba(width, height, rgba, expression, threshold, resolution, onTile);
-    } else {
-      result = await target.segment(await bytesOf(input.blob), expression, threshold, resolution, onTile);
+    try {
+      result = await ask(target, input, [expression, threshold, resolution, onTile, shift]);
+    } finally {
+      shift?.end();
     }
     const mask = result.take_mask();
     const measured = result.take_measured();
@@ -285,6 +296,23 @@ async function segment({ id, input, expression, threshold, resolution }, signal)
       value: { ...found, device: value.device },
       transfer: [mask.buffer, margin.data.buffer, ...(measured ? [measured.buffer] : [])],
     };
+  });
+}
+
+async function ask(target, input, options) {
+  if (!input.bitmap) return target.segment(await bytesOf(input.blob), ...options);
+  const { width, height, rgba } = rgbaOf(input.bitmap);
+  return target.segment_rgba(width, height, rgba, ...options);
+}
+
+/** What the network says of a tile of an image that another worker has (lib/crew.js). */
+async function tile({ side, rgb, expression }, signal) {
+  await prepare(["tokenizer", "text", "vision"], undefined, signal);
+  const target = await segmenter.join(signal);
+  return exclusively(async () => {
+    if (signal.aborted) throw abortReason(signal);
+    const value = await target.margin(side, rgb, expression);
+    return { value, transfer: [value.buffer] };
   });
 }
 

@@ -3,6 +3,7 @@
 //! Meant to run in a worker. Every rejection is an `Error` with a `code` that scripts can act on
 //! and a message for the person in front of the page.
 
+mod crew;
 mod error;
 mod output;
 mod picture;
@@ -11,6 +12,7 @@ use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8Array
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use self::crew::Crew;
 use self::error::JsResult;
 use crate::image::{Raster, decode_picture};
 use crate::network::Precision;
@@ -110,7 +112,7 @@ impl WebSegmenter {
     /// The mask of an expression in an encoded image (PNG, JPEG, WebP, BMP, GIF, TIFF).
     ///
     /// After each tile of a large image `on_tile(done, tiles)` is called and its promise awaited;
-    /// false stops the work with the code "cancelled".
+    /// false stops the work with the code "cancelled". `crew`: other workers that compute tiles.
     pub async fn segment(
         &self,
         image: Vec<u8>,
@@ -118,13 +120,14 @@ impl WebSegmenter {
         threshold: Option<f32>,
         resolution: Option<usize>,
         on_tile: Option<Function>,
+        crew: Option<Crew>,
     ) -> JsResult<WebSegmentation> {
         let picture = decode_picture(&image).map_err(crate::Error::from)?;
         // The encoded bytes are not needed while the network runs.
         drop(image);
         let options = options(threshold, resolution);
         let mut segmentation = self
-            .run(&picture.raster, expression, &options, on_tile)
+            .run(&picture.raster, expression, &options, on_tile, crew)
             .await?;
         picture.clear_missing(&mut segmentation.mask);
         Ok(WebSegmentation {
@@ -143,14 +146,30 @@ impl WebSegmenter {
         threshold: Option<f32>,
         resolution: Option<usize>,
         on_tile: Option<Function>,
+        crew: Option<Crew>,
     ) -> JsResult<WebSegmentation> {
         let raster = Raster::from_rgba(width, height, &rgba).map_err(crate::Error::from)?;
         drop(rgba);
         let options = options(threshold, resolution);
         Ok(WebSegmentation {
-            segmentation: self.run(&raster, expression, &options, on_tile).await?,
+            segmentation: self
+                .run(&raster, expression, &options, on_tile, crew)
+                .await?,
             measured: None,
         })
+    }
+
+    /// What the network says of one tile that another worker has handed out (see `crew`), `side` x
+    /// `side` pixels of RGB: `side / 4` values a row.
+    pub async fn margin(
+        &self,
+        side: usize,
+        rgb: Vec<u8>,
+        expression: &str,
+    ) -> JsResult<Float32Array> {
+        let tile = Raster::new(side, side, rgb).map_err(crate::Error::from)?;
+        let margin = self.segmenter.margin_of_tile(tile, expression).await?;
+        Ok(Float32Array::from(margin.data.as_slice()))
     }
 
     async fn run(
@@ -159,11 +178,26 @@ impl WebSegmenter {
         expression: &str,
         options: &SegmentOptions,
         on_tile: Option<Function>,
+        crew: Option<Crew>,
     ) -> JsResult<Segmentation> {
         let mut job = self.segmenter.begin(raster, expression, options)?;
-        while job.step().await? {
-            let (done, tiles) = job.progress();
-            if let Some(on_tile) = &on_tile {
+        let mut told = 0;
+        loop {
+            if let Some(crew) = &crew {
+                crew.hand_out(&mut job);
+            }
+            let (before, tiles) = job.progress();
+            let more = job.step().await?;
+            if let Some(crew) = &crew {
+                if !more && job.progress().0 == before {
+                    crew.wait().await;
+                }
+                crew.hand_in(&mut job);
+            }
+            let (done, _) = job.progress();
+            // Even where none was finished: the work may have been cancelled meanwhile.
+            for done in done.min(told + 1)..=done.min(tiles - 1) {
+                let Some(on_tile) = &on_tile else { break };
                 let answer = on_tile
                     .call2(&JsValue::NULL, &done.into(), &tiles.into())
                     .unwrap_or(JsValue::FALSE);
@@ -173,8 +207,11 @@ impl WebSegmenter {
                     return Err(crate::Error::Cancelled.into());
                 }
             }
+            if done == tiles {
+                return Ok(job.finish());
+            }
+            told = done;
         }
-        Ok(job.finish())
     }
 }
 

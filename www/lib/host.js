@@ -7,15 +7,16 @@ import { trustedScriptUrl } from "./trusted.js";
  */
 const GRACE_MS = 5000;
 
-/** Hosts by model, device, precision and threads. @type {Map<string, WorkerHost>} */
+/** Hosts by their configuration. @type {Map<string, WorkerHost>} */
 const hosts = new Map();
 
 /**
  * The host for a model on a device, shared by all who name the same.
- * @param {{model: string, device: "auto" | "webgpu" | "cpu", precision: "f32" | "int8", threads?: number}} config `model`: absolute URL of a folder
+ * @param {{model: string, device: "auto" | "webgpu" | "cpu", precision: "f32" | "int8", threads?: number, member?: number}} config
+ *   `model`: absolute URL of a folder; `member`: which of several that are otherwise the same
  */
 export function acquireHost(config) {
-  const key = `${config.device} ${config.precision} ${config.threads} ${config.model}`;
+  const key = [config.device, config.precision, config.threads, config.member, config.model].join(" ");
   let host = hosts.get(key);
   if (!host) hosts.set(key, (host = new WorkerHost(config, () => hosts.delete(key))));
   host.retain();

@@ -129,5 +129,5 @@ async function loadModule(name, threads, { signal, onBytes }) {
     throw new ProgramError(`The program ${wasm} could not be started (${error.message}). Try again.`);
   }
   onBytes(size, size);
-  return { module, memory };
+  return { module, memory, threads };
 }

@@ -48,6 +48,18 @@ export async function cached(sha256, bytes) {
 }
 
 /**
+ * Whether something is kept under this hash; not whether it is whole.
+ * @param {string} sha256
+ */
+export async function isKept(sha256) {
+  try {
+    return Boolean(await self.caches?.match(key(sha256), { cacheName: NAME }));
+  } catch {
+    return false;
+  }
+}
+
+/**
  * @param {string} sha256
  * @param {Uint8Array} content already checked against the hash
  */
