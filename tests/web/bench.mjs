@@ -1,7 +1,8 @@
 // How long a mask takes in the browser: run by `cargo xtask bench`, never by the tests.
 //
-// RRSIS_BENCH_SITES: JSON list of { name, url, dist }; the sites take turns in one Chromium, because
-// machines are noisy. Prints JSON.
+// RRSIS_BENCH_SITES: JSON list of { name, url, dist, threads }; the sites take turns in one Chromium,
+// because machines are noisy. RRSIS_BENCH_SIDE: draws square images of so many pixels a side from the
+// samples. Prints JSON.
 
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -11,7 +12,7 @@ import { launch } from './harness.mjs';
 const sites = JSON.parse(process.env.RRSIS_BENCH_SITES);
 const device = process.env.RRSIS_BENCH_DEVICE || 'cpu';
 const runs = Number(process.env.RRSIS_BENCH_RUNS || 5);
-const threads = process.env.RRSIS_BENCH_THREADS || '1';
+const side = Number(process.env.RRSIS_BENCH_SIDE || 0);
 const resolution = process.env.RRSIS_BENCH_RESOLUTION;
 /** Two images in turns, so that nothing that is kept of one serves for the next. */
 const SAMPLES = ['samples/rotterdam-quay.jpg', 'samples/rotterdam-streets.jpg'];
@@ -38,7 +39,7 @@ async function open(context, site) {
       element.setAttribute('threads', threads);
       if (resolution) element.setAttribute('resolution', resolution);
     },
-    { device, threads, resolution },
+    { device, threads: String(site.threads), resolution },
   );
   return page;
 }
@@ -46,15 +47,22 @@ async function open(context, site) {
 /** Milliseconds from the call to the mask, what the worker says of them, and the mask's size. */
 const mask = (page, expression, sample = SAMPLES[0]) =>
   page.evaluate(
-    async ({ sample, expression }) => {
-      const blob = await (await fetch(sample)).blob();
+    async ({ sample, expression, side }) => {
+      let blob = await (await fetch(sample)).blob();
+      if (side) {
+        const image = await createImageBitmap(blob);
+        const canvas = new OffscreenCanvas(side, side);
+        const context = canvas.getContext('2d');
+        for (let y = 0; y < side; y += image.height) for (let x = 0; x < side; x += image.width) context.drawImage(image, x, y);
+        blob = await canvas.convertToBlob({ type: 'image/jpeg', quality: 0.9 });
+      }
       const element = document.querySelector('rrsis-segment');
       const start = performance.now();
       const { timings, mask, device } = await element.segment(blob, expression);
       const milliseconds = performance.now() - start;
       return { milliseconds, timings, device, foreground: mask.reduce((sum, value) => sum + value, 0) };
     },
-    { sample, expression },
+    { sample, expression, side },
   );
 
 const bytes = (directory) =>
@@ -92,7 +100,7 @@ console.log(
   JSON.stringify({
     chromium: version,
     device,
-    sample: SAMPLES.join(' and '),
+    sample: SAMPLES.join(' and ') + (side ? `, repeated over ${side} x ${side} pixels` : ''),
     resolution: resolution ? Number(resolution) : JSON.parse(readFileSync(join(sites[0].dist, 'models/rrsis-small/manifest.json'))).input.size,
     runs,
     sites: measured.map(({ site, page, first, again, times, next, vision, foreground }) => ({

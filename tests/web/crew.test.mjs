@@ -136,7 +136,9 @@ describe('crew', () => {
       t.diagnostic(`${why}: ${count('told/computed')} came back, ${count('told/given-up')} given up`);
       const cores = await page.evaluate(() => navigator.hardwareConcurrency);
       if (cores > 1) {
-        assert.equal(count('worker.js'), 2, `${why}: it was started once`);
+        // Once more where it dies over the first of the two tiles that it has: the second one goes to another.
+        const started = count('worker.js') - 1;
+        assert.ok(started >= 1 && started <= 2, `${why}: it was started ${started} times`);
         assert.equal(count('told/given-up') + count('told/computed') > 0, !why.includes('script'), `${why}: it was given tiles`);
       }
       await page.context().close();

@@ -77,9 +77,12 @@ enum Command {
         /// Masks a site
         #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
         runs: u32,
-        /// Threads of a CPU, on both sides
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-        threads: u32,
+        /// Threads of a CPU, on both sides; several, as in 1,2, take turns
+        #[arg(long, default_values_t = [1], value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
+        threads: Vec<u32>,
+        /// Draw square images of so many pixels a side from the samples: large ones are computed in tiles
+        #[arg(long, conflicts_with = "onnx")]
+        side: Option<u32>,
         /// Side that the image is resized to [default: the model's]
         #[arg(long)]
         resolution: Option<u32>,
@@ -154,6 +157,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             device,
             runs,
             threads,
+            side,
             resolution,
             onnx,
             model,
@@ -168,6 +172,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 device,
                 runs,
                 threads,
+                side,
                 resolution,
                 onnx: onnx.zip(model),
                 json,

@@ -23,8 +23,10 @@ pub struct Settings {
     pub device: String,
     /// Masks a site.
     pub runs: u32,
-    /// Threads of a CPU, on both sides.
-    pub threads: u32,
+    /// Threads of a CPU, on both sides; several numbers take turns.
+    pub threads: Vec<u32>,
+    /// Side of the images, in pixels, where they are not samples as they are.
+    pub side: Option<u32>,
     /// Side that the image is resized to, where it is not the model's.
     pub resolution: Option<u32>,
     /// Folder with the network in ONNX, and the model directory with the same weights.
@@ -46,16 +48,33 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
         ),
     }
 
-    let isolated = settings.threads > 1;
-    let site = |name: &str, dist: &Path| -> Result<Value> {
-        let url = serve::in_background(dist.to_path_buf(), isolated)?;
-        Ok(json!({ "name": name, "url": url, "dist": dist }))
-    };
-    let mut sites = vec![site("this checkout", &workspace.dist())?];
+    if settings.onnx.is_some() && settings.threads.len() > 1 {
+        bail!("--onnx compares with one number of --threads at a time");
+    }
+    let mut checkouts = vec![("this checkout".to_owned(), workspace.dist())];
     for other in &settings.against {
         let other =
             fs::canonicalize(other).with_context(|| format!("cannot find {}", other.display()))?;
-        sites.push(site(&other.display().to_string(), &other)?);
+        checkouts.push((other.display().to_string(), other));
+    }
+    let mut sites = Vec::new();
+    for (name, dist) in &checkouts {
+        for &threads in &settings.threads {
+            let one = settings.threads == [1];
+            // Pages that are not isolated have several threads for large images only.
+            for isolated in [false, true] {
+                if isolated != (threads > 1) && (isolated || settings.side.is_none()) {
+                    continue;
+                }
+                let name = match (one, isolated) {
+                    (true, _) => name.clone(),
+                    (_, true) => format!("{name}, {threads} threads, isolated"),
+                    (_, false) => format!("{name}, {threads} threads"),
+                };
+                let url = serve::in_background(dist.clone(), isolated)?;
+                sites.push(json!({ "name": name, "url": url, "dist": dist, "threads": threads }));
+            }
+        }
     }
     let script = match settings.onnx {
         Some(_) => "bench-onnx.mjs",
@@ -68,7 +87,6 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
         .env("RRSIS_BENCH_SITES", json!(sites).to_string())
         .env("RRSIS_BENCH_DEVICE", &settings.device)
         .env("RRSIS_BENCH_RUNS", settings.runs.to_string())
-        .env("RRSIS_BENCH_THREADS", settings.threads.to_string())
         .env(
             "RRSIS_SITE_URL",
             sites[0]["url"].as_str().unwrap_or_default(),
@@ -83,7 +101,12 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
                 .with_context(|| format!("cannot find {}", folder.display()))?;
             command.env(name, folder);
         }
-        command.env("RRSIS_CACHE_DIR", &workspace.cache);
+        command
+            .env("RRSIS_BENCH_THREADS", settings.threads[0].to_string())
+            .env("RRSIS_CACHE_DIR", &workspace.cache);
+    }
+    if let Some(side) = settings.side {
+        command.env("RRSIS_BENCH_SIDE", side.to_string());
     }
     if let Some(resolution) = settings.resolution {
         command.env("RRSIS_BENCH_RESOLUTION", resolution.to_string());
