@@ -1,6 +1,8 @@
 //! Attention that reads queries, keys and values where a linear layer wrote them.
 
+use crate::Precision;
 use crate::product::{HEIGHT, Matrix, Piece, Write};
+use crate::product8::{Codes, Matrix8};
 use crate::softmax::weights;
 use crate::team::{Parts, Team, reserve};
 
@@ -35,6 +37,9 @@ pub struct AttentionScratch {
 struct Head {
     query: Vec<f32>,
     key: Matrix,
+    /// Queries and keys where scores are products of integers.
+    codes: Codes,
+    key8: Matrix8,
     value: Matrix,
     scores: Vec<f32>,
     context: Vec<f32>,
@@ -71,13 +76,21 @@ impl Head {
         floats.map(Vec::capacity).iter().sum::<usize>() * size_of::<f32>()
             + self.tokens.capacity() * size_of::<(Option<usize>, usize)>()
             + self.key.bytes()
+            + self.codes.bytes()
+            + self.key8.bytes()
             + self.value.bytes()
     }
 
     /// Makes room for blocks of `queries` that attend to `keys`.
-    fn fit(&mut self, queries: usize, keys: usize, head_dim: usize) {
+    fn fit(&mut self, queries: usize, keys: usize, head_dim: usize, precision: Precision) {
         reserve(&mut self.query, queries * head_dim);
-        self.key.reserve(head_dim, keys);
+        match precision {
+            Precision::F32 => self.key.reserve(head_dim, keys),
+            Precision::Int8 => {
+                self.codes.reserve(queries, head_dim);
+                self.key8.reserve(head_dim, keys);
+            }
+        }
         self.value.reserve(keys, head_dim);
         reserve(&mut self.scores, queries * keys);
         reserve(&mut self.context, queries * head_dim);
@@ -96,15 +109,23 @@ pub struct Counts {
 
 /// Scaled dot-product attention: `out` becomes `[queries, heads * head_dim]`.
 ///
+/// `precision`: of the products of queries and keys; values are weighted in f32, because weights of many
+/// keys are too small for codes. In f32 in any case where integers cannot take the `head_dim`.
+///
 /// # Panics
 /// Where the sizes do not fit.
 pub fn attention(
     [query, key, value]: [Rows<'_>; 3],
     counts: Counts,
     [heads, head_dim]: [usize; 2],
+    precision: Precision,
     out: &mut [f32],
     scratch: &mut AttentionScratch,
 ) {
+    let precision = match Matrix8::takes(head_dim) {
+        true => precision,
+        false => Precision::F32,
+    };
     let channels = heads * head_dim;
     assert_eq!(out.len(), counts.queries * channels, "queries");
     let scale = (head_dim as f32).powf(-0.5);
@@ -113,12 +134,16 @@ pub fn attention(
         heads: memories,
     } = scratch;
     team.prepare(memories, |memory| {
-        memory.fit(HEIGHT.min(counts.queries), counts.keys, head_dim);
+        memory.fit(HEIGHT.min(counts.queries), counts.keys, head_dim, precision);
     });
     let out = Parts::new(out, head_dim);
     team.share(memories, heads, |memory, head| {
         let first = head * head_dim;
-        pack_columns(&mut memory.key, head_dim, key, counts.keys, first);
+        let keys = (0..counts.keys).map(|row| key.part(row, first, head_dim));
+        match precision {
+            Precision::F32 => memory.key.pack_columns(head_dim, keys),
+            Precision::Int8 => memory.key8.pack_columns(head_dim, keys),
+        }
         pack_rows(&mut memory.value, head_dim, value, counts.keys, first);
         for top in (0..counts.queries).step_by(HEIGHT) {
             let height = HEIGHT.min(counts.queries - top);
@@ -127,7 +152,7 @@ pub fn attention(
                 let row = query.part(row, first, head_dim);
                 memory.query.extend(row.iter().map(|value| value * scale));
             }
-            memory.attend(height, counts.keys, head_dim, [&[], &[]]);
+            memory.attend(height, counts.keys, head_dim, precision, [&[], &[]]);
             for (row, context) in (top..).zip(memory.weighted(height, head_dim)) {
                 // SAFETY: nobody else has this head.
                 let out = unsafe { out.part(row * heads + head) };
@@ -139,11 +164,29 @@ pub fn attention(
 
 impl Head {
     /// The context of `queries` queries, but for a factor each, `shares`.
-    fn attend(&mut self, queries: usize, keys: usize, head_dim: usize, added: [&[f32]; 2]) {
+    fn attend(
+        &mut self,
+        queries: usize,
+        keys: usize,
+        head_dim: usize,
+        precision: Precision,
+        added: [&[f32]; 2],
+    ) {
         let scores = grown(&mut self.scores, queries * keys);
-        let piece = Piece::whole(&self.query, head_dim);
-        self.key
-            .product(&[piece], queries, &[], Write::Set, scores, keys);
+        match precision {
+            Precision::F32 => {
+                let piece = Piece::whole(&self.query, head_dim);
+                self.key
+                    .product(&[piece], queries, &[], Write::Set, scores, keys);
+            }
+            Precision::Int8 => {
+                self.codes.quantise_rows(&self.query, head_dim);
+                let piece = Piece::whole(&self.codes.values, head_dim);
+                let left = (&[piece][..], &self.codes.ranges[..]);
+                self.key8
+                    .product(left, queries, &[], Write::Set, scores, keys);
+            }
+        }
         weights(scores, keys, added, &mut self.shares);
         let context = grown(&mut self.context, queries * head_dim);
         let piece = Piece::whole(scores, keys);
@@ -234,7 +277,7 @@ pub fn window_attention(
         heads: memories,
     } = scratch;
     team.prepare(memories, |memory| {
-        memory.fit(area, area, head_dim);
+        memory.fit(area, area, head_dim, Precision::F32);
         reserve(&mut memory.mask, area * area);
         memory.tokens.clear();
         reserve(&mut memory.tokens, area);
@@ -284,7 +327,8 @@ pub fn window_attention(
             memory.key.pack_columns(head_dim, part(1));
             memory.value.pack_rows(head_dim, part(2));
             let position = &position[head * area * area..][..area * area];
-            memory.attend(area, area, head_dim, [position, &mask]);
+            // Windows are too small for integers to gain what codes cost.
+            memory.attend(area, area, head_dim, Precision::F32, [position, &mask]);
             for ((place, _), context) in tokens.iter().zip(memory.weighted(area, head_dim)) {
                 if let Some(row) = place {
                     // SAFETY: a token lies in one window.
@@ -295,13 +339,6 @@ pub fn window_attention(
         }
         (memory.tokens, memory.mask) = (tokens, mask);
     });
-}
-
-fn pack_columns(to: &mut Matrix, head_dim: usize, rows: Rows<'_>, count: usize, first: usize) {
-    to.pack_columns(
-        head_dim,
-        (0..count).map(|row| rows.part(row, first, head_dim)),
-    );
 }
 
 fn pack_rows(to: &mut Matrix, head_dim: usize, rows: Rows<'_>, count: usize, first: usize) {
@@ -367,19 +404,28 @@ mod tests {
                 stride,
                 first: which * channels,
             };
-            let attend = |team: &Team| {
+            let attend = |team: &Team, precision| {
                 let mut out = vec![f32::NAN; queries * channels];
                 attention(
                     [rows(0), rows(1), rows(2)],
                     Counts { queries, keys },
                     [heads, head_dim],
+                    precision,
                     &mut out,
                     &mut AttentionScratch::new(team.clone()),
                 );
                 out
             };
-            let [out, shared] = teams().each_ref().map(attend);
+            let [[out, shared], [out8, shared8]] = [Precision::F32, Precision::Int8]
+                .map(|precision| teams().each_ref().map(|team| attend(team, precision)));
             assert_eq!(out, shared);
+            assert_eq!(out8, shared8);
+            assert_ne!(out, out8);
+            assert_close(
+                &out8,
+                &out.iter().copied().map(f64::from).collect::<Vec<_>>(),
+                0.02,
+            );
             for query in 0..queries {
                 for head in 0..heads {
                     let first = head * head_dim;
@@ -401,6 +447,39 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_shows_whatever_the_precision() {
+        let (queries, keys, head_dim) = (3, 9, 4);
+        for (place, precision) in (0..2)
+            .flat_map(|place| [Precision::F32, Precision::Int8].map(|precision| (place, precision)))
+        {
+            let mut parts = [numbers(queries * head_dim, 1), numbers(keys * head_dim, 2)];
+            parts[place][5] = f32::NAN;
+            let values = numbers(keys * head_dim, 3);
+            let rows = |values| Rows {
+                values,
+                stride: head_dim,
+                first: 0,
+            };
+            let mut out = vec![0.0; queries * head_dim];
+            attention(
+                [rows(&parts[0]), rows(&parts[1]), rows(&values)],
+                Counts { queries, keys },
+                [1, head_dim],
+                precision,
+                &mut out,
+                &mut AttentionScratch::default(),
+            );
+            // Of the second query, or of all that read the second key.
+            assert!(
+                out[head_dim..2 * head_dim]
+                    .iter()
+                    .all(|value| value.is_nan())
+            );
+            assert_eq!(out[0].is_nan(), place == 1, "{precision:?}");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::team::reserve;
 const HIGHEST: f32 = 127.0;
 
 /// A packed right side of 8-bit weights, `inputs x outputs`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Matrix8 {
     inputs: usize,
     outputs: usize,
@@ -81,6 +81,52 @@ impl Matrix8 {
             matrix.sums[output] = scale * sum as f32;
         }
         matrix
+    }
+
+    /// Makes room for a shape.
+    pub(crate) fn reserve(&mut self, inputs: usize, outputs: usize) {
+        let padded = outputs.next_multiple_of(panel_width());
+        reserve(&mut self.panels, padded * inputs);
+        reserve(&mut self.scales, padded);
+        reserve(&mut self.sums, padded);
+    }
+
+    /// Packs the transposed of rows, in the place of what was there: output `o` is the `o`-th of `rows`,
+    /// each of `inputs` values. Where one is not finite, that output becomes NaN.
+    ///
+    /// # Panics
+    /// Where [`Self::takes`] is false.
+    pub(crate) fn pack_columns<'a>(
+        &mut self,
+        inputs: usize,
+        rows: impl ExactSizeIterator<Item = &'a [f32]>,
+    ) {
+        assert!(Self::takes(inputs), "{inputs} inputs");
+        let width = panel_width();
+        (self.inputs, self.outputs) = (inputs, rows.len());
+        let padded = self.outputs.next_multiple_of(width);
+        self.panels.resize(padded * inputs, 0);
+        self.scales.resize(padded, 0.0);
+        self.sums.resize(padded, 0.0);
+        for (output, row) in rows.enumerate() {
+            let (low, high) = extremes(&row[..inputs]);
+            // Both are NaN where a value is not finite.
+            let largest = if -low > high { -low } else { high };
+            let scale = largest / 127.0;
+            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+            let mut sum = 0;
+            let panel = output / width * width * inputs + output % width * GROUP;
+            let places = self.panels[panel..].chunks_mut(width * GROUP);
+            for (values, to) in row[..inputs].chunks_exact(GROUP).zip(places) {
+                for (value, to) in values.iter().zip(to) {
+                    let code = (value * inverse).round_ties_even() as i8;
+                    sum += i32::from(code);
+                    *to = Weight::from(code);
+                }
+            }
+            self.scales[output] = scale;
+            self.sums[output] = scale * sum as f32;
+        }
     }
 
     /// As [`crate::Matrix::product`], of quantised rows and their ranges: one a row, or one for all.

@@ -174,10 +174,12 @@ impl Layer {
             keys: real,
         };
         let heads = [self.heads, hidden / self.heads];
+        // Few words: integers would gain nothing.
         attention(
             [rows(0), rows(1), rows(2)],
             counts,
             heads,
+            Precision::F32,
             &mut context,
             attending,
         );

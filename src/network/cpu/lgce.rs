@@ -43,6 +43,7 @@ struct Attend {
     qkv: Linear,
     proj: Linear,
     heads: usize,
+    precision: Precision,
 }
 
 #[derive(Debug)]
@@ -154,6 +155,7 @@ impl Layer {
                 qkv: linear(&layer.qkv, precision),
                 proj: linear(&layer.proj, precision),
                 heads: layer.heads,
+                precision,
             },
             norm2: layer_norm(&layer.norm2, EPSILON),
             mlp: [&layer.mlp.fc1, &layer.mlp.fc2].map(|layer| linear(layer, precision)),
@@ -193,7 +195,8 @@ impl Attend {
         };
         let heads = [self.heads, channels / self.heads];
         let context = grown(context, tokens.len());
-        attention([rows(0), rows(1), rows(2)], counts, heads, context, scratch);
+        let rows = [rows(0), rows(1), rows(2)];
+        attention(rows, counts, heads, self.precision, context, scratch);
         self.proj.forward(context, None, Then::Add, tokens, linear);
     }
 }
@@ -208,6 +211,7 @@ impl Fusion {
                 qkv: side_by_side(&[&fusion.query, &fusion.key, &fusion.value], precision),
                 proj: linear(&fusion.proj, precision),
                 heads: fusion.heads,
+                precision,
             },
         }
     }
