@@ -333,16 +333,23 @@ class CropSampler:
 
     def ask_relations(self, found: list[tuple[str, np.ndarray]], expressions: list[str], targets: list[np.ndarray],
                       first: str | None = None) -> None:
-        """Replaces the last expressions, all but the first two, by relations; few of them without a target. `first` is among them, if found."""
-        rng = self.rng
-        weights = [1e6 if e == first else 1.0 if (t == 1).any() else 0.4 for e, t in found]
-        for at in range(min(2, len(expressions) - 1), len(expressions)):
-            if not found:
-                return
-            pick = rng.choices(range(len(found)), weights)[0]
-            expression, targets[at] = found.pop(pick)
+        """Replaces the last expressions, all but the first two, by relations. `first` is among them, if found."""
+        asked = self.relations(found, len(expressions) - min(2, len(expressions) - 1), first)
+        at = min(2, len(expressions) - 1)
+        for i, (expression, target) in enumerate(asked, at):
+            expressions[i], targets[i] = expression, target
+
+    def relations(self, found: list[tuple[str, np.ndarray]], most: int, first: str | None = None) -> list[tuple[str, np.ndarray]]:
+        """Some of the relations of a crop, few of them without a target, in other words; `first` is one of them, if found."""
+        rng, asked = self.rng, []
+        found = sorted(found, key=lambda relation: relation[0] != first)
+        weights = [1.0 if (t == 1).any() else 0.4 for _, t in found]
+        while found and len(asked) < most:
+            pick = 0 if not asked and found[0][0] == first else rng.choices(range(len(found)), weights)[0]
+            expression, target = found.pop(pick)
             weights.pop(pick)
-            expressions[at] = reworded(expression, rng)
+            asked.append((reworded(expression, rng), target))
+        return asked
 
     def mosaic(self, scene: Scene, image: Image.Image, concepts: list[str], targets: list[np.ndarray]) -> Image.Image:
         """Puts a scene of another source beside this one; targets are changed where it lies."""
