@@ -28,7 +28,7 @@ from augment import IGNORE
 from expressions import LABELS
 from rrsis_twin import Rrsis, RrsisConfig
 from teacher import Distillation, Teacher
-from train import parameter_groups, save, set_drop_path
+from train import learning_rate, parameter_groups, save, set_drop_path
 
 #: what the encoder is asked for at every position; vehicles first together, then apart
 CLASSES = ["building", "vehicle", "car", "bus", "road", "vegetation", "water", "bare land"]
@@ -213,7 +213,7 @@ def main() -> None:
     set_drop_path(encoder, o.drop_path)
     teacher, distillation, heads = Teacher(device, o.teacher), Distillation(net.config.dims).to(device), ClassHeads(net.config.dims).to(device)
     learned = nn.ModuleList([encoder, distillation, heads])
-    optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay), lr=o.lr, betas=(0.9, 0.98), fused=True)
+    optimiser = torch.optim.AdamW(parameter_groups(learned.named_parameters(), o.weight_decay), lr=o.lr, betas=(0.9, 0.98), fused=True)
     atlas = read_atlas(o.data, device, o.limit)
     print(f"{len(atlas.weight)} images, {device}, ready after {time.monotonic() - started:.0f} s", flush=True)
     encoder.train()
@@ -221,7 +221,7 @@ def main() -> None:
     step, sums, logged = 0, torch.zeros(4, device=device), time.monotonic()
     while (done := (time.monotonic() - started) / (60 * o.minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = o.lr * (min(1.0, (step + 1) / o.warm_up) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))))
+            group["lr"] = learning_rate(o.lr, step, o.warm_up, done, 0.02)
         with torch.no_grad():
             clean, labels, known = cut(atlas, o.size, o.crops, net.config.image_size)
             seen, clean = (normalise(255 * x).contiguous(memory_format=torch.channels_last) for x in (recoloured(clean), clean))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import math
 import random
 import time
 from collections.abc import Iterator
@@ -28,10 +27,10 @@ from augment import IGNORE, photometric
 from expressions import ELSEWHERE, LABELS, TextFeatures, draw
 from pairs import labelled_pairs, triplet_pairs, validate
 from relations import MIN_PIXELS, PAIRINGS, related
-from rrsis_twin import Rrsis, RrsisConfig
+from rrsis_twin import Rrsis
 from rrsis_twin.decoder import upsample
 from rrsis_twin.model import Segmenter
-from train import is_encoder, loss_of, save
+from train import learning_rate, loss_of, parameter_groups, save
 from triplets import PATTERN, TripletSampler, load_triplets, reworded
 
 #: stages that stay as they are
@@ -117,6 +116,7 @@ class Questions:
         return image, [e for e, _ in asked], [t for _, t in asked]
 
     def about_anything(self, size: int) -> tuple[Image.Image, list[str], list[np.ndarray | None]]:
+        """A crop as training draws it. "With" is an attribute's ("building with tin roof")."""
         image, _, expressions, targets = self.sampler.crop(size)
         return image, expressions, [t if PATTERN.match(e) and " with " not in e else None for e, t in zip(expressions, targets, strict=True)]
 
@@ -177,10 +177,7 @@ def main() -> None:
     of_run = learned(net.model)
     for _, parameter in of_run:
         parameter.requires_grad_(True)
-    groups = {key: {"params": [], "weight_decay": 0.02 * key[0], "rate": o.encoder_rate if key[1] else 1.0} for key in ((a, b) for a in (True, False) for b in (True, False))}
-    for name, parameter in of_run:
-        groups[parameter.ndim > 1 and "relative_position_bias_table" not in name, is_encoder(name)]["params"].append(parameter)
-    optimiser = torch.optim.AdamW(list(groups.values()), lr=o.lr, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(parameter_groups(of_run, 0.02, o.encoder_rate), lr=o.lr, betas=(0.9, 0.98))
     step, before = 0, 0.0
     if (state := o.out / "state.pth").exists():
         saved_state = torch.load(state, map_location=device, weights_only=False)
@@ -237,7 +234,7 @@ def main() -> None:
     sums, read = torch.zeros(3), 0
     while (done := elapsed() / (60 * o.minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = o.lr * group["rate"] * min(1.0, (step + 1) / 30) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+            group["lr"] = learning_rate(o.lr, step, 30, done) * group["rate"]
         pixels, expressions, targets, told = next(batches)
         targets, told = targets.to(device), told.to(device)
         lang, mask = text(expressions)

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -78,14 +79,19 @@ def is_encoder(name: str) -> bool:
     return "patch_embed." in name or ".blocks." in name and ".layers." in name or ".downsample." in name
 
 
-def parameter_groups(net: nn.Module, weight_decay: float, encoder_rate: float = 1.0) -> list[dict]:
+def parameter_groups(parameters: Iterable[tuple[str, nn.Parameter]], weight_decay: float, encoder_rate: float = 1.0) -> list[dict]:
     """No decay on norms, biases and position-bias tables; `rate`: the share of the learning rate that a group gets."""
     groups = {(decays, encoder): {"params": [], "weight_decay": weight_decay * decays, "rate": encoder_rate if encoder else 1.0}
               for decays in (True, False) for encoder in (True, False)}
-    for name, p in net.named_parameters():
+    for name, p in parameters:
         decays = p.ndim > 1 and "relative_position_bias_table" not in name
         groups[decays, is_encoder(name)]["params"].append(p)
     return list(groups.values())
+
+
+def learning_rate(most: float, step: int, warm_up: int, done: float, least: float = 0.01) -> float:
+    """Up in a line over the first steps, down along a cosine to a share of `least`; `done`: the part of the run, 0 to 1."""
+    return most * min(1.0, (step + 1) / warm_up) * (least + (1 - least) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def set_drop_path(encoder: nn.Module, rate: float) -> None:
@@ -140,7 +146,7 @@ def main() -> None:
     heads = ConceptHeads(net.config.dims).to(device)
     teacher = Teacher(device, o.teacher) if o.distill else None
     learned = nn.ModuleList([net.model, distillation, heads])
-    optimiser = torch.optim.AdamW(parameter_groups(learned, o.weight_decay, o.encoder_rate), lr=o.lr, betas=(0.9, 0.98), fused=True)
+    optimiser = torch.optim.AdamW(parameter_groups(learned.named_parameters(), o.weight_decay, o.encoder_rate), lr=o.lr, betas=(0.9, 0.98), fused=True)
     step, elapsed_before, best, history = 0, 0.0, -1.0, []
     if o.resume and (o.out / "state.pth").exists():
         state = torch.load(o.out / "state.pth", map_location=device, weights_only=False)
@@ -223,7 +229,7 @@ def main() -> None:
         late = done >= 1 - o.late_part
         size = o.late_crop if late else o.crop
         images = max(2, round(o.images * (o.crop / size) ** 2)) if late else o.images
-        lr = o.lr * (min(1.0, (step + 1) / o.warm_up) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))))
+        lr = learning_rate(o.lr, step, o.warm_up, done)
         for group in optimiser.param_groups:
             group["lr"] = lr * group["rate"]
         net.model.train()

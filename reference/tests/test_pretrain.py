@@ -91,7 +91,7 @@ def test_the_encoder_alone_is_the_encoder_without_language() -> None:
 
 def test_every_parameter_learns_at_one_rate() -> None:
     net = Rrsis(RrsisConfig.load(Path(__file__).parents[1] / "configs" / "rrsis-small.json"))
-    groups = parameter_groups(net.model, 0.05, 0.3)
+    groups = parameter_groups(net.model.named_parameters(), 0.05, 0.3)
     assert sum(len(g["params"]) for g in groups) == len(list(net.model.parameters()))
     slow = {id(p) for g in groups if g["rate"] == 0.3 for p in g["params"]}
     names = {n for n, p in net.model.named_parameters() if id(p) in slow}

@@ -109,8 +109,8 @@ pub struct Counts {
 
 /// Scaled dot-product attention: `out` becomes `[queries, heads * head_dim]`.
 ///
-/// `precision`: of the products of queries and keys; values are weighted in f32, because weights of many
-/// keys are too small for codes. In f32 in any case where integers cannot take the `head_dim`.
+/// `precision`: of the products of queries and keys, in f32 in any case where integers cannot take the
+/// `head_dim`. Values are weighted in f32: what integers gain there, the codes of the weights cost.
 ///
 /// # Panics
 /// Where the sizes do not fit.
