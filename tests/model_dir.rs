@@ -9,6 +9,7 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use rrsis::image::Raster;
+use rrsis::mask::MarginMap;
 use rrsis::network::NetworkConfig;
 use rrsis::platform::DeviceChoice;
 use rrsis::segmenter::{SegmentOptions, Segmentation, Segmenter, Tiling};
