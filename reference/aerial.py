@@ -334,8 +334,8 @@ class CropSampler:
     def ask_relations(self, found: list[tuple[str, np.ndarray]], expressions: list[str], targets: list[np.ndarray],
                       first: str | None = None) -> None:
         """Replaces the last expressions, all but the first two, by relations. `first` is among them, if found."""
-        asked = self.relations(found, len(expressions) - min(2, len(expressions) - 1), first)
         at = min(2, len(expressions) - 1)
+        asked = self.relations(found, len(expressions) - at, first)
         for i, (expression, target) in enumerate(asked, at):
             expressions[i], targets[i] = expression, target
 

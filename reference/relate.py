@@ -49,7 +49,7 @@ def lower(net: Segmenter, image: Tensor, lang: Tensor, mask: Tensor) -> tuple[li
         x = stage.encode(x, h, w)
         if i == 0:
             x = x.repeat_interleave(lang.shape[0] // x.shape[0], 0)
-        v, x, h, w = fuse(backbone, i, x, h, w, lang, mask)
+        v, x, h, w = backbone.fuse(i, x, h, w, lang, mask)
         maps.append(v)
     return maps, x, h, w
 
@@ -59,19 +59,9 @@ def upper(net: Segmenter, maps: list[Tensor], x: Tensor, h: int, w: int, lang: T
     backbone, maps = net.backbone, list(maps)
     for i in range(LOWER, len(backbone.layers)):
         x = backbone.layers[i].encode(x, h, w)
-        v, x, h, w = fuse(backbone, i, x, h, w, lang, mask)
+        v, x, h, w = backbone.fuse(i, x, h, w, lang, mask)
         maps.append(v)
     return net.classifier(maps, lang, mask)
-
-
-def fuse(backbone: nn.Module, i: int, x: Tensor, h: int, w: int, lang: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int, int]:
-    """PWAM, gate and merging of a stage -> V_i and what enters the next one."""
-    stage = backbone.layers[i]
-    fused = stage.fusion(x, lang, mask)
-    v = getattr(backbone, f"norm{i}")(fused).transpose(1, 2).unflatten(2, (h, w))
-    if stage.downsample is None:
-        return v, x, h, w
-    return v, stage.downsample(x + stage.res_gate(fused) * fused, h, w), (h + 1) // 2, (w + 1) // 2
 
 
 def learned(net: Segmenter) -> list[tuple[str, nn.Parameter]]:

@@ -194,10 +194,15 @@ class Backbone(nn.Module):
                 x = self.mask_gradient * x + (1 - self.mask_gradient) * x.detach()
             if i == 0 and lang.shape[0] != x.shape[0]:
                 x = x.repeat_interleave(lang.shape[0] // x.shape[0], 0)
-            fused = stage.fusion(x, lang, mask)
-            v = getattr(self, f"norm{i}")(fused)
-            maps.append(v.transpose(1, 2).unflatten(2, (h, w)))
-            if stage.downsample is not None:
-                x = stage.downsample(x + stage.res_gate(fused) * fused, h, w)
-                h, w = (h + 1) // 2, (w + 1) // 2
+            v, x, h, w = self.fuse(i, x, h, w, lang, mask)
+            maps.append(v)
         return maps, encodings
+
+    def fuse(self, i: int, x: Tensor, h: int, w: int, lang: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int, int]:
+        """PWAM, gate and merging of stage `i` -> V_i and what enters the next stage."""
+        stage = self.layers[i]
+        fused = stage.fusion(x, lang, mask)
+        v = getattr(self, f"norm{i}")(fused).transpose(1, 2).unflatten(2, (h, w))
+        if stage.downsample is None:
+            return v, x, h, w
+        return v, stage.downsample(x + stage.res_gate(fused) * fused, h, w), (h + 1) // 2, (w + 1) // 2
