@@ -1,6 +1,6 @@
 //! What goes through every value of two or three maps.
 
-use crate::exp::exp;
+use crate::exp::Exp2;
 use crate::simd::{Simd, Task, run};
 
 /// `values` times `factors`, in place.
@@ -44,10 +44,12 @@ impl Task for AddGated<'_> {
     unsafe fn run<S: Simd>(self) {
         let count = self.values.len();
         let mut at = 0;
+        // SAFETY: the caller's promise.
+        let tanh = unsafe { Tanh::<S>::new() };
         // SAFETY: all three have `count` values.
         unsafe {
             while at + S::LANES <= count {
-                let gate = tanh::<S>(S::load(self.steps.as_ptr().add(at)));
+                let gate = tanh.of(S::load(self.steps.as_ptr().add(at)));
                 let to = self.values.as_mut_ptr().add(at);
                 let added = S::load(self.added.as_ptr().add(at));
                 S::store(S::mul_add(gate, added, S::load(to)), to);
@@ -57,7 +59,7 @@ impl Task for AddGated<'_> {
         let mut lanes = [0.0; 8];
         lanes[..count - at].copy_from_slice(&self.steps[at..]);
         // SAFETY: no vector has more lanes.
-        unsafe { S::store(tanh::<S>(S::load(lanes.as_ptr())), lanes.as_mut_ptr()) };
+        unsafe { S::store(tanh.of(S::load(lanes.as_ptr())), lanes.as_mut_ptr()) };
         let rest = self.values[at..].iter_mut().zip(&self.added[at..]);
         for ((value, added), gate) in rest.zip(lanes) {
             *value += gate * added;
@@ -65,14 +67,35 @@ impl Task for AddGated<'_> {
     }
 }
 
-/// Within 2e-7.
-#[inline(always)]
-unsafe fn tanh<S: Simd>(x: S::Floats) -> S::Floats {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let power = exp::<S>(S::add(x, x));
-        let share = S::div(S::splat(-2.0), S::add(power, S::splat(1.0)));
-        S::add(S::splat(1.0), share)
+struct Tanh<S: Simd> {
+    powers: Exp2<S>,
+    to_twos: S::Floats,
+    one: S::Floats,
+}
+
+impl<S: Simd> Tanh<S> {
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self {
+                powers: Exp2::new(),
+                to_twos: S::constant(-2.0 * std::f32::consts::LOG2_E),
+                one: S::constant(1.0),
+            }
+        }
+    }
+
+    /// Within 2e-7.
+    #[inline(always)]
+    unsafe fn of(&self, x: S::Floats) -> S::Floats {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let power = self.powers.of(S::mul(S::abs(x), self.to_twos));
+            let size = S::div(S::sub(self.one, power), S::add(self.one, power));
+            let zero = S::splat(0.0);
+            S::where_less(x, zero, S::sub(zero, size), size)
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod linear;
 mod map;
 #[allow(unsafe_code)]
 mod map_values;
+#[allow(unsafe_code)]
 mod norm;
 #[allow(unsafe_code)]
 mod product;
@@ -45,6 +46,3 @@ pub use norm::{LayerNorm, centre, instance_norm, mean};
 pub use product::{Matrix, Piece, Write};
 pub use softmax::{AttentionBias, attention_softmax, softmax};
 pub use team::{Helpers, MOST, Team};
-
-/// Values that are computed side by side: two vectors of 128 bits, one of 256.
-const LANES: usize = 8;

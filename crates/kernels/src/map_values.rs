@@ -1,37 +1,47 @@
 //! One function of every value of a slice.
 
+use std::marker::PhantomData;
+
 use crate::simd::{Simd, Task, run};
 
-/// A function of a vector.
-pub(crate) trait Function {
+/// A function of a vector, with its constants.
+pub(crate) trait Function<S: Simd> {
     /// # Safety
     /// The processor must have what `S` is for.
-    unsafe fn of<S: Simd>(&self, x: S::Floats) -> S::Floats;
+    unsafe fn new() -> Self;
+
+    /// # Safety
+    /// The processor must have what `S` is for.
+    unsafe fn of(&self, x: S::Floats) -> S::Floats;
+}
+
+/// A function for every kind of vectors.
+pub(crate) trait Family {
+    type Of<S: Simd>: Function<S>;
 }
 
 /// Replaces every value by the function of it.
-pub(crate) fn change<F: Function>(values: &mut [f32], function: &F) {
-    run(Change { values, function });
+pub(crate) fn change<F: Family>(values: &mut [f32]) {
+    run(Change(values, PhantomData::<F>));
 }
 
 #[cfg(test)]
-pub(crate) fn change_portable<F: Function>(values: &mut [f32], function: &F) {
-    crate::simd::run_portable(Change { values, function });
+pub(crate) fn change_portable<F: Family>(values: &mut [f32]) {
+    crate::simd::run_portable(Change(values, PhantomData::<F>));
 }
 
-struct Change<'a, F> {
-    values: &'a mut [f32],
-    function: &'a F,
-}
+struct Change<'a, F>(&'a mut [f32], PhantomData<F>);
 
-impl<F: Function> Task for Change<'_, F> {
+impl<F: Family> Task for Change<'_, F> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut blocks = self.values.chunks_exact_mut(S::LANES);
+        // SAFETY: the caller's promise.
+        let function = unsafe { F::Of::<S>::new() };
+        let mut blocks = self.0.chunks_exact_mut(S::LANES);
         for block in &mut blocks {
             // SAFETY: blocks hold a value for every lane.
             unsafe {
-                let value = self.function.of::<S>(S::load(block.as_ptr()));
+                let value = function.of(S::load(block.as_ptr()));
                 S::store(value, block.as_mut_ptr());
             }
         }
@@ -40,7 +50,7 @@ impl<F: Function> Task for Change<'_, F> {
         lanes[..rest.len()].copy_from_slice(rest);
         // SAFETY: no vector has more lanes.
         unsafe {
-            let value = self.function.of::<S>(S::load(lanes.as_ptr()));
+            let value = function.of(S::load(lanes.as_ptr()));
             S::store(value, lanes.as_mut_ptr());
         }
         rest.copy_from_slice(&lanes[..rest.len()]);

@@ -1,6 +1,6 @@
 //! Layer and instance normalisation of rows of channels.
 
-use crate::LANES;
+use crate::simd::{Simd, Task, run};
 use crate::team::Team;
 
 /// Layer normalisation with its parameters.
@@ -22,34 +22,65 @@ impl LayerNorm {
     pub fn forward(&self, rows: &[f32], out: &mut [f32]) {
         assert_eq!(rows.len(), out.len(), "rows");
         assert_eq!(self.gamma.len(), self.beta.len(), "channels");
-        let channels = self.gamma.len();
-        for (row, out) in rows
-            .chunks_exact(channels)
-            .zip(out.chunks_exact_mut(channels))
-        {
-            let mean = sum(row, |value| value) / channels as f32;
-            let variance = sum(row, |value| (value - mean) * (value - mean)) / channels as f32;
-            let scale = 1.0 / (variance + self.epsilon).sqrt();
-            let affine = self.gamma.iter().zip(&self.beta);
-            for ((out, value), (gamma, beta)) in out.iter_mut().zip(row).zip(affine) {
-                *out = (value - mean) * scale * gamma + beta;
-            }
-        }
+        run(Normalise {
+            norm: self,
+            rows,
+            out,
+        });
     }
 }
 
-/// The sum of a function of the values, in lanes.
-#[inline(always)]
-fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let blocks = values.chunks_exact(LANES);
-    let rest = blocks.remainder();
-    for block in blocks {
-        for (lane, value) in lanes.iter_mut().zip(block) {
-            *lane += of(*value);
+struct Normalise<'a> {
+    norm: &'a LayerNorm,
+    rows: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Task for Normalise<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let LayerNorm {
+            ref gamma,
+            ref beta,
+            epsilon,
+        } = *self.norm;
+        let channels = gamma.len();
+        let whole = channels / S::LANES * S::LANES;
+        let rows = self.rows.chunks_exact(channels);
+        for (row, out) in rows.zip(self.out.chunks_exact_mut(channels)) {
+            let (rest, count) = (&row[whole..], channels as f32);
+            // SAFETY: `whole` values of every slice, all of `channels`.
+            unsafe {
+                let load = |from: &[f32], at: usize| S::load(from.as_ptr().add(at));
+                let mut sums = S::splat(0.0);
+                for at in (0..whole).step_by(S::LANES) {
+                    sums = S::add(sums, load(row, at));
+                }
+                let mean = (S::sum(sums) + rest.iter().sum::<f32>()) / count;
+                let middle = S::splat(mean);
+                let mut squares = S::splat(0.0);
+                for at in (0..whole).step_by(S::LANES) {
+                    let off = S::sub(load(row, at), middle);
+                    squares = S::mul_add(off, off, squares);
+                }
+                let of_rest: f32 = rest
+                    .iter()
+                    .map(|value| (value - mean) * (value - mean))
+                    .sum();
+                let variance = (S::sum(squares) + of_rest) / count;
+                let scale = 1.0 / (variance + epsilon).sqrt();
+                let factor = S::splat(scale);
+                for at in (0..whole).step_by(S::LANES) {
+                    let value = S::mul(S::sub(load(row, at), middle), factor);
+                    let value = S::mul_add(value, load(gamma, at), load(beta, at));
+                    S::store(value, out.as_mut_ptr().add(at));
+                }
+                for at in whole..channels {
+                    out[at] = (row[at] - mean) * scale * gamma[at] + beta[at];
+                }
+            }
         }
     }
-    lanes.iter().sum::<f32>() + rest.iter().map(|value| of(*value)).sum::<f32>()
 }
 
 /// Brings every channel of the rows to zero mean and unit variance over all rows, in place.

@@ -274,10 +274,18 @@ impl Task for Product<'_> {
                                     left.add(index.min(rows - 1) * piece.stride)
                                 });
                                 let sums = tile_of::<S>(left, panel, length, bias);
-                                for (index, sums) in sums.into_iter().enumerate().take(rows) {
-                                    let to = (row + index) * self.stride + first;
-                                    let to = self.out.as_mut_ptr().add(to);
-                                    write_row::<S>(to, sums, columns, add);
+                                let to = self.out.as_mut_ptr().add(row * self.stride + first);
+                                if rows == ROWS && columns == width {
+                                    // Known lengths: the sums stay in registers.
+                                    for (index, sums) in sums.into_iter().enumerate() {
+                                        let to = to.add(index * self.stride);
+                                        write_row::<S>(to, sums, width, add);
+                                    }
+                                } else {
+                                    for (index, sums) in sums.into_iter().enumerate().take(rows) {
+                                        let to = to.add(index * self.stride);
+                                        write_row::<S>(to, sums, columns, add);
+                                    }
                                 }
                             }
                         }

@@ -204,23 +204,32 @@ impl Task for Product<'_> {
                         let scales = pair(matrix.scales.as_ptr().add(first));
                         let weights = pair(matrix.sums.as_ptr().add(first));
                         let bias = pair(padded.as_ptr());
-                        for (index, sums) in sums.iter().enumerate().take(rows) {
-                            let range = match self.ranges {
-                                [range] => range,
-                                ranges => &ranges[row + index],
-                            };
-                            let (scale, low) = (S::splat(range.scale), S::splat(range.low));
+                        let to = self.out.as_mut_ptr().add(row * self.stride + first);
+                        let ranges = |index: usize| match self.ranges {
+                            [range] => range,
+                            ranges => &ranges[row + index],
+                        };
+                        let write = |index: usize, columns: usize| {
+                            let Range { low, scale } = *ranges(index);
+                            let (scale, low) = (S::splat(scale), S::splat(low));
                             let value = |half: usize| {
                                 let shift = S::mul_add(low, weights[half], bias[half]);
                                 let scale = S::mul(scale, scales[half]);
-                                S::mul_add(S::to_floats(sums[half]), scale, shift)
+                                S::mul_add(S::to_floats(sums[index][half]), scale, shift)
                             };
-                            let to = self
-                                .out
-                                .as_mut_ptr()
-                                .add((row + index) * self.stride + first);
+                            let to = to.add(index * self.stride);
                             let values = [value(0), value(1)];
                             write_row::<S>(to, values, columns, self.write == Write::Add);
+                        };
+                        if rows == ROWS && columns == width {
+                            // Known lengths: the sums stay in registers.
+                            for index in 0..ROWS {
+                                write(index, width);
+                            }
+                        } else {
+                            for index in 0..rows {
+                                write(index, columns);
+                            }
                         }
                     }
                 }
@@ -280,56 +289,133 @@ impl Codes {
     pub(crate) fn quantise_rows(&mut self, rows: &[f32], length: usize) {
         self.values.resize(rows.len(), 0);
         self.ranges.clear();
-        for (row, codes) in rows
-            .chunks_exact(length)
-            .zip(self.values.chunks_exact_mut(length))
-        {
-            let (low, high) = extremes(row);
-            let scale = (high - low) / HIGHEST;
-            quantise(row, low, scale, codes);
-            self.ranges.push(Range { low, scale });
+        run(QuantiseRows {
+            rows,
+            length,
+            codes: &mut self.values,
+            ranges: &mut self.ranges,
+        });
+    }
+}
+
+struct QuantiseRows<'a> {
+    rows: &'a [f32],
+    length: usize,
+    codes: &'a mut [Code],
+    ranges: &'a mut Vec<Range>,
+}
+
+impl Task for QuantiseRows<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's promise.
+        let quantiser = unsafe { Quantiser::<S>::new() };
+        let rows = self.rows.chunks_exact(self.length);
+        for (row, codes) in rows.zip(self.codes.chunks_exact_mut(self.length)) {
+            // SAFETY: the caller's promise.
+            let range = unsafe {
+                let (low, high) = extremes_of::<S>(row);
+                let scale = (high - low) / HIGHEST;
+                quantiser.codes(row, low, scale, codes);
+                Range { low, scale }
+            };
+            self.ranges.push(range);
         }
     }
 }
 
 /// Smallest and largest value; NaN where a value is not finite, which codes could not say.
 pub(crate) fn extremes(values: &[f32]) -> (f32, f32) {
-    const LANES: usize = 8;
-    let mut low = [f32::INFINITY; LANES];
-    let mut high = [f32::NEG_INFINITY; LANES];
-    let mut nothing = [0.0f32; LANES];
-    let blocks = values.chunks_exact(LANES);
-    let rest = blocks.remainder();
-    for block in blocks {
-        for lane in 0..LANES {
-            let value = block[lane];
-            low[lane] = if value < low[lane] { value } else { low[lane] };
-            high[lane] = if value > high[lane] {
-                value
-            } else {
-                high[lane]
-            };
-            nothing[lane] += value * 0.0;
+    struct Extremes<'a>(&'a [f32], &'a mut (f32, f32));
+    impl Task for Extremes<'_> {
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) {
+            // SAFETY: the caller's promise.
+            *self.1 = unsafe { extremes_of::<S>(self.0) };
         }
     }
-    let fold = |start: f32, lanes: [f32; LANES], pick: fn(f32, f32) -> f32| {
-        let rest = rest.iter().copied();
-        lanes.into_iter().chain(rest).fold(start, pick)
-    };
-    let nothing = nothing.iter().sum::<f32>() + rest.iter().map(|value| value * 0.0).sum::<f32>();
-    (
-        fold(f32::INFINITY, low, f32::min) + nothing,
-        fold(f32::NEG_INFINITY, high, f32::max) + nothing,
-    )
+    let mut found = (0.0, 0.0);
+    run(Extremes(values, &mut found));
+    found
 }
 
 /// Codes of values from `low` to `low + 127 scale`.
-#[inline(always)]
 pub(crate) fn quantise(values: &[f32], low: f32, scale: f32, codes: &mut [Code]) {
-    /// 2^23: what is added to it is rounded to a whole number, which stands in the low bits of the sum.
-    const ROUNDER: f32 = 8_388_608.0;
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    for (value, code) in values.iter().zip(codes) {
-        *code = (((value - low) * inverse + ROUNDER).to_bits() & 127) as Code;
+    struct Quantise<'a>(&'a [f32], f32, f32, &'a mut [Code]);
+    impl Task for Quantise<'_> {
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) {
+            // SAFETY: the caller's promise.
+            unsafe { Quantiser::<S>::new().codes(self.0, self.1, self.2, self.3) }
+        }
+    }
+    run(Quantise(values, low, scale, codes));
+}
+
+#[inline(always)]
+unsafe fn extremes_of<S: Simd>(values: &[f32]) -> (f32, f32) {
+    // SAFETY: blocks hold a value for every lane.
+    unsafe {
+        let mut low = S::splat(f32::INFINITY);
+        let mut high = S::splat(f32::NEG_INFINITY);
+        let mut nothing = S::splat(0.0);
+        let blocks = values.chunks_exact(S::LANES);
+        let rest = blocks.remainder();
+        for block in blocks {
+            let value = S::load(block.as_ptr());
+            low = S::at_most(value, low);
+            high = S::at_least(value, high);
+            nothing = S::mul_add(value, S::splat(0.0), nothing);
+        }
+        let mut found = (S::lowest(low), S::highest(high));
+        let mut nothing = S::sum(nothing);
+        for value in rest {
+            found = (found.0.min(*value), found.1.max(*value));
+            nothing += value * 0.0;
+        }
+        (found.0 + nothing, found.1 + nothing)
+    }
+}
+
+/// 2^23: what is added to it is rounded to a whole number, which stands in the low bits of the sum.
+const ROUNDER: f32 = 8_388_608.0;
+/// The bits of a code.
+const CODE: u32 = 127;
+
+struct Quantiser<S: Simd> {
+    rounder: S::Floats,
+    mask: S::Floats,
+}
+
+impl<S: Simd> Quantiser<S> {
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self {
+                rounder: S::constant(ROUNDER),
+                mask: S::constant(f32::from_bits(CODE)),
+            }
+        }
+    }
+
+    /// Codes of values from `low` to `low + 127 scale`.
+    #[inline(always)]
+    unsafe fn codes(&self, values: &[f32], low: f32, scale: f32, codes: &mut [Code]) {
+        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+        let whole = values.len().min(codes.len()) / S::LANES * S::LANES;
+        // SAFETY: both have a value for every lane there.
+        unsafe {
+            let (lowest, factor) = (S::splat(low), S::splat(inverse));
+            for at in (0..whole).step_by(S::LANES) {
+                let value = S::sub(S::load(values.as_ptr().add(at)), lowest);
+                // Rounded as the rest below is: the same codes wherever a value stands.
+                let bits = S::add(S::mul(value, factor), self.rounder);
+                S::store_codes(bits, self.mask, codes.as_mut_ptr().add(at));
+            }
+        }
+        for (value, code) in values.iter().zip(codes).skip(whole) {
+            *code = (((value - low) * inverse + ROUNDER).to_bits() & CODE) as Code;
+        }
     }
 }

@@ -20,6 +20,20 @@ pub(crate) unsafe fn run<T: Task>(task: T) {
     unsafe { task.run::<Avx>() }
 }
 
+/// All lanes by `fold`, half and half.
+#[inline(always)]
+unsafe fn folded(values: __m256, fold: unsafe fn(__m128, __m128) -> __m128) -> f32 {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let four = fold(
+            _mm256_castps256_ps128(values),
+            _mm256_extractf128_ps::<1>(values),
+        );
+        let two = fold(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(fold(two, _mm_movehdup_ps(two)))
+    }
+}
+
 // SAFETY of all blocks below: the caller's promises are passed on.
 impl Simd for Avx {
     const LANES: usize = 8;
@@ -75,8 +89,8 @@ impl Simd for Avx {
     #[inline(always)]
     unsafe fn power_of_two(bits: __m256) -> __m256 {
         unsafe {
-            let exponent = _mm256_add_epi32(_mm256_castps_si256(bits), _mm256_set1_epi32(127));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(bits));
+            _mm256_castsi256_ps(exponent)
         }
     }
     #[inline(always)]
@@ -86,6 +100,19 @@ impl Simd for Avx {
     #[inline(always)]
     unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum(values: __m256) -> f32 {
+        unsafe { folded(values, _mm_add_ps) }
+    }
+    #[inline(always)]
+    unsafe fn lowest(values: __m256) -> f32 {
+        unsafe { folded(values, _mm_min_ps) }
+    }
+    #[inline(always)]
+    unsafe fn highest(values: __m256) -> f32 {
+        unsafe { folded(values, _mm_max_ps) }
     }
 
     #[inline(always)]
@@ -112,5 +139,17 @@ impl Simd for Avx {
     #[inline(always)]
     unsafe fn to_floats(values: __m256i) -> __m256 {
         unsafe { _mm256_cvtepi32_ps(values) }
+    }
+    #[inline(always)]
+    unsafe fn store_codes(bits: __m256, mask: __m256, to: *mut Code) {
+        unsafe {
+            let codes = _mm256_castps_si256(_mm256_and_ps(bits, mask));
+            // Both halves on their own: four codes at the beginning of each.
+            let words = _mm256_packs_epi32(codes, codes);
+            let bytes = _mm256_packus_epi16(words, words);
+            let to = to.cast::<i32>();
+            to.write_unaligned(_mm256_extract_epi32::<0>(bytes));
+            to.add(1).write_unaligned(_mm256_extract_epi32::<4>(bytes));
+        }
     }
 }

@@ -54,6 +54,13 @@ pub(crate) trait Simd {
     type Weights: Copy;
 
     unsafe fn splat(value: f32) -> Self::Floats;
+    /// As [`Self::splat`], for what a loop takes in every turn: made before it, kept in a register or on
+    /// the stack.
+    #[inline(always)]
+    unsafe fn constant(value: f32) -> Self::Floats {
+        // SAFETY: passed on.
+        unsafe { Self::splat(value) }
+    }
     unsafe fn load(from: *const f32) -> Self::Floats;
     /// One value in all lanes.
     unsafe fn load_splat(from: *const f32) -> Self::Floats;
@@ -73,11 +80,18 @@ pub(crate) trait Simd {
         yes: Self::Floats,
         no: Self::Floats,
     ) -> Self::Floats;
-    /// 2 to the power of the integer in the low bits of each float, -126 to 127.
+    /// 2 to the power of n - 127 for the integer n, 1 to 254, in the low bits of each float.
     unsafe fn power_of_two(bits: Self::Floats) -> Self::Floats;
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// `a b + c`, rounded once or twice.
     unsafe fn mul_add(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+
+    /// The sum of all lanes.
+    unsafe fn sum(values: Self::Floats) -> f32;
+    /// The smallest of all lanes; any number where one is a NaN.
+    unsafe fn lowest(values: Self::Floats) -> f32;
+    /// The largest of all lanes; any number where one is a NaN.
+    unsafe fn highest(values: Self::Floats) -> f32;
 
     unsafe fn zeros() -> Self::Integers;
     unsafe fn load_weights(from: *const Weight) -> Self::Weights;
@@ -90,6 +104,8 @@ pub(crate) trait Simd {
         codes: Self::Weights,
     ) -> Self::Integers;
     unsafe fn to_floats(values: Self::Integers) -> Self::Floats;
+    /// Stores the bits of each float that `mask` has, the lowest 7 or fewer, a code a lane.
+    unsafe fn store_codes(bits: Self::Floats, mask: Self::Floats, to: *mut Code);
 }
 
 /// What to compute, generic over the vectors: see [`run`].

@@ -72,7 +72,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn power_of_two(bits: Self::Floats) -> Self::Floats {
-        bits.map(|value| f32::from_bits(value.to_bits().wrapping_add(127) << 23))
+        bits.map(|value| f32::from_bits(value.to_bits() << 23))
     }
     #[inline(always)]
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats {
@@ -81,6 +81,19 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn mul_add(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats {
         std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn sum(values: Self::Floats) -> f32 {
+        values.iter().sum()
+    }
+    #[inline(always)]
+    unsafe fn lowest(values: Self::Floats) -> f32 {
+        values.into_iter().fold(f32::INFINITY, f32::min)
+    }
+    #[inline(always)]
+    unsafe fn highest(values: Self::Floats) -> f32 {
+        values.into_iter().fold(f32::NEG_INFINITY, f32::max)
     }
 
     #[inline(always)]
@@ -113,5 +126,12 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn to_floats(values: Self::Integers) -> Self::Floats {
         values.map(|value| value as f32)
+    }
+    #[inline(always)]
+    unsafe fn store_codes(bits: Self::Floats, mask: Self::Floats, to: *mut Code) {
+        let codes: [Code; 4] =
+            std::array::from_fn(|lane| (bits[lane].to_bits() & mask[lane].to_bits()) as Code);
+        // SAFETY: passed on.
+        unsafe { to.cast::<[Code; 4]>().write_unaligned(codes) }
     }
 }

@@ -14,6 +14,13 @@ pub(crate) unsafe fn run<T: Task>(task: T) {
     unsafe { task.run::<Wasm>() }
 }
 
+/// All lanes by `fold`, half and half.
+#[inline(always)]
+fn folded(values: v128, fold: fn(v128, v128) -> v128) -> f32 {
+    let two = fold(values, i32x4_shuffle::<2, 3, 0, 1>(values, values));
+    f32x4_extract_lane::<0>(fold(two, i32x4_shuffle::<1, 0, 3, 2>(two, two)))
+}
+
 // SAFETY of all blocks below: the caller's promises are passed on; alignment does not matter.
 impl Simd for Wasm {
     const LANES: usize = 4;
@@ -24,6 +31,12 @@ impl Simd for Wasm {
     #[inline(always)]
     unsafe fn splat(value: f32) -> v128 {
         f32x4_splat(value)
+    }
+    /// V8 makes a constant that it knows anew at each use, by up to four instructions: so that it must not
+    /// know.
+    #[inline(always)]
+    unsafe fn constant(value: f32) -> v128 {
+        f32x4_splat(std::hint::black_box(value))
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> v128 {
@@ -67,7 +80,7 @@ impl Simd for Wasm {
     }
     #[inline(always)]
     unsafe fn power_of_two(bits: v128) -> v128 {
-        i32x4_shl(i32x4_add(bits, i32x4_splat(127)), 23)
+        i32x4_shl(bits, 23)
     }
     #[inline(always)]
     unsafe fn mul(a: v128, b: v128) -> v128 {
@@ -79,6 +92,19 @@ impl Simd for Wasm {
         return f32x4_relaxed_madd(a, b, c);
         #[cfg(not(feature = "relaxed-simd"))]
         f32x4_add(f32x4_mul(a, b), c)
+    }
+
+    #[inline(always)]
+    unsafe fn sum(values: v128) -> f32 {
+        folded(values, f32x4_add)
+    }
+    #[inline(always)]
+    unsafe fn lowest(values: v128) -> f32 {
+        folded(values, f32x4_pmin)
+    }
+    #[inline(always)]
+    unsafe fn highest(values: v128) -> f32 {
+        folded(values, f32x4_pmax)
     }
 
     #[inline(always)]
@@ -104,5 +130,16 @@ impl Simd for Wasm {
     #[inline(always)]
     unsafe fn to_floats(values: v128) -> v128 {
         f32x4_convert_i32x4(values)
+    }
+    #[inline(always)]
+    unsafe fn store_codes(bits: v128, mask: v128, to: *mut Code) {
+        let codes = v128_and(bits, mask);
+        let words = i16x8_narrow_i32x4(codes, codes);
+        unsafe {
+            #[cfg(feature = "relaxed-simd")]
+            v128_store32_lane::<0>(u8x16_narrow_i16x8(words, words), to.cast());
+            #[cfg(not(feature = "relaxed-simd"))]
+            v128_store64_lane::<0>(words, to.cast());
+        }
     }
 }
