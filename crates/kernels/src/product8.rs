@@ -7,10 +7,12 @@
 //! Seven bits are what the instruction `i32x4.relaxed_dot_i8x16_i7x16_add` gives the same result for on
 //! every processor. Sums are 32-bit integers, and the same wherever they are computed.
 
-use crate::product::{HEIGHT, Piece, ROWS, Write, check, panel_width, write_row};
+use crate::product::{HEIGHT, Piece, Write, check, panel_width, write_row};
 use crate::simd::{Code, GROUP, Simd, Task, Weight, run};
 use crate::team::reserve;
 
+/// Rows of a tile.
+const ROWS: usize = 4;
 /// Largest code of an activation.
 const HIGHEST: f32 = 127.0;
 
