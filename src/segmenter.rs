@@ -134,6 +134,10 @@ impl Segmenter {
 
     /// How a CPU multiplies; for parts that are loaded from now on. GPUs compute in f32 in any case.
     pub fn with_precision(mut self, precision: Precision) -> Self {
+        if precision == Precision::Int8 && self.device.name == "cpu" {
+            // In a browser some tens of milliseconds, once, in which weights are on their way.
+            rrsis_kernels::choose_products(platform::now_ms);
+        }
         self.precision = precision;
         self
     }

@@ -44,5 +44,6 @@ pub use linear::{Linear, Precision, Scratch, Then, mlp};
 pub use map::Map;
 pub use norm::{LayerNorm, centre, instance_norm, mean};
 pub use product::{Matrix, Piece, Write};
+pub use product8::choose_products;
 pub use softmax::{AttentionBias, attention_softmax, softmax};
 pub use team::{Helpers, MOST, Team};

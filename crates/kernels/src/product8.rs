@@ -8,7 +8,7 @@
 //! every processor. Sums are 32-bit integers, and the same wherever they are computed.
 
 use crate::product::{HEIGHT, Piece, Write, check, panel_width, write_row};
-use crate::simd::{Code, GROUP, Simd, Task, Weight, run};
+use crate::simd::{self, Code, GROUP, Simd, Task, Weight, run, run_integers};
 use crate::team::reserve;
 
 /// Rows of a tile.
@@ -152,7 +152,7 @@ impl Matrix8 {
                     .all(|piece| piece.length.is_multiple_of(GROUP)),
             "ranges or pieces do not fit"
         );
-        run(Product {
+        run_integers(Product {
             matrix: self,
             pieces,
             ranges,
@@ -167,6 +167,50 @@ impl Matrix8 {
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.panels[..]) + 2 * size_of_val(&self.scales[..])
+    }
+}
+
+/// Finds out, once, which way of multiplying integers is faster here, where there is more than one; it
+/// takes some 40 ms then. `now`: a clock, in milliseconds. Results do not depend on it.
+pub fn choose_products(now: impl Fn() -> f64) {
+    const COUNT: usize = 32;
+    const INPUTS: usize = 192;
+    let matrix = Matrix8::pack(INPUTS, 96, |input, output| {
+        ((input * 7 + output * 5) % 255) as f32 - 127.0
+    });
+    let mut codes = Codes::default();
+    let rows: Vec<f32> = (0..COUNT * INPUTS).map(|at| (at % 113) as f32).collect();
+    codes.quantise_rows(&rows, INPUTS);
+    let piece = [Piece::whole(&codes.values[..], INPUTS)];
+    let out = std::cell::RefCell::new(vec![0.0; COUNT * matrix.outputs]);
+    let trial = || Trial {
+        product: (&matrix, &piece, &codes.ranges),
+        out: &out,
+    };
+    simd::choose_products(trial, now);
+}
+
+struct Trial<'a> {
+    product: (&'a Matrix8, &'a [Piece<'a, Code>], &'a [Range]),
+    out: &'a std::cell::RefCell<Vec<f32>>,
+}
+
+impl Task for Trial<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (matrix, pieces, ranges) = self.product;
+        let product = Product {
+            matrix,
+            pieces,
+            ranges,
+            rows: ranges.len(),
+            bias: &[],
+            write: Write::Set,
+            out: &mut self.out.borrow_mut(),
+            stride: matrix.outputs,
+        };
+        // SAFETY: the caller's promise; rows, codes and output are of one shape.
+        unsafe { product.run::<S>() }
     }
 }
 
@@ -249,6 +293,7 @@ unsafe fn tile_of<S: Simd>(
 ) -> [[S::Integers; 2]; ROWS] {
     // SAFETY: rows of the pieces, and a panel of as many inputs.
     unsafe {
+        let along = S::along();
         let mut sums = [[S::zeros(); 2]; ROWS];
         let mut panel = panel;
         for piece in pieces {
@@ -263,8 +308,8 @@ unsafe fn tile_of<S: Simd>(
                 ];
                 for (sums, left) in sums.iter_mut().zip(&mut left) {
                     let codes = S::load_codes(*left);
-                    sums[0] = S::dot(sums[0], right[0], codes);
-                    sums[1] = S::dot(sums[1], right[1], codes);
+                    sums[0] = S::dot(sums[0], right[0], codes, along);
+                    sums[1] = S::dot(sums[1], right[1], codes, along);
                     *left = left.add(GROUP);
                 }
                 panel = panel.add(2 * S::LANES * GROUP);
@@ -418,6 +463,62 @@ impl<S: Simd> Quantiser<S> {
         }
         for (value, code) in values.iter().zip(codes).skip(whole) {
             *code = (((value - low) * inverse + ROUNDER).to_bits() & CODE) as Code;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::numbers;
+
+    #[test]
+    fn every_way_of_multiplying_gives_the_same_sums() {
+        for (inputs, outputs, rows) in [(4, 1, 1), (24, 17, 3), (192, 96, 9)] {
+            // Weights and activations of whole numbers, with the largest of each: nothing is rounded.
+            let matrix = Matrix8::pack(inputs, outputs, |input, output| {
+                ((input * 7 + output * 5) % 255) as f32 - 127.0
+            });
+            let mut codes = Codes::default();
+            let mut given: Vec<f32> = numbers(rows * inputs, 1)
+                .iter()
+                .map(|value| (value * 30.0 + 64.0).round())
+                .collect();
+            for row in given.chunks_exact_mut(inputs) {
+                (row[0], row[1]) = (0.0, HIGHEST);
+            }
+            codes.quantise_rows(&given, inputs);
+            let piece = [Piece::whole(&codes.values[..], inputs)];
+            let product = |run: fn(Trial<'_>)| {
+                let out = std::cell::RefCell::new(vec![f32::NAN; rows * outputs]);
+                run(Trial {
+                    product: (&matrix, &piece, &codes.ranges),
+                    out: &out,
+                });
+                out.into_inner()
+            };
+            let scales = &matrix.scales;
+            let expected: Vec<f32> = given
+                .chunks_exact(inputs)
+                .flat_map(|row| (0..outputs).map(move |output| (row, output)))
+                .map(|(row, output)| {
+                    let terms = row.iter().enumerate().map(|(input, value)| {
+                        let weight = ((input * 7 + output * 5) % 255) as f32 - 127.0;
+                        let code = (weight / scales[output]).round();
+                        f64::from(*value) * f64::from(code)
+                    });
+                    (terms.sum::<f64>() * f64::from(scales[output])) as f32
+                })
+                .collect();
+            let integers = product(|trial| run_integers(trial));
+            assert_eq!(product(|trial| run(trial)), integers);
+            for (value, expected) in integers.iter().zip(&expected) {
+                let off = (value - expected).abs();
+                assert!(
+                    off <= 1e-5 * expected.abs().max(1.0),
+                    "{value}, not {expected}"
+                );
+            }
         }
     }
 }

@@ -1,10 +1,21 @@
-//! 256 bits on x86-64: AVX2 and FMA.
+//! 256 bits on x86-64: AVX2 and FMA, and for products of bytes VNNI where there is one.
 
 use core::arch::x86_64::*;
 
 use super::{Code, Simd, Task, Weight};
 
-pub(crate) struct Avx;
+/// Floats of a vector.
+pub(crate) const LANES: usize = 8;
+
+/// `DOT`: what products of bytes are made of, one of those below.
+pub(crate) struct Avx<const DOT: u8>;
+
+/// Sums of two, then of four: every processor with AVX2.
+const PAIRS: u8 = 0;
+/// One instruction, in the extension of AVX-512.
+const AVX512_VNNI: u8 = 1;
+/// The same, in its encoding for processors without AVX-512.
+const AVX_VNNI: u8 = 2;
 
 /// Whether the processor has it.
 #[inline]
@@ -17,7 +28,36 @@ pub(crate) fn available() -> bool {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn run<T: Task>(task: T) {
     // SAFETY: passed on.
-    unsafe { task.run::<Avx>() }
+    unsafe { task.run::<Avx<PAIRS>>() }
+}
+
+/// As [`run`], for products of integers.
+///
+/// # Safety
+/// Where [`available`] only.
+#[inline]
+pub(crate) unsafe fn run_integers<T: Task>(task: T) {
+    #[target_feature(enable = "avx2,fma,avx512vnni,avx512vl")]
+    unsafe fn avx512_vnni<T: Task>(task: T) {
+        // SAFETY: passed on.
+        unsafe { task.run::<Avx<AVX512_VNNI>>() }
+    }
+    #[target_feature(enable = "avx2,fma,avxvnni")]
+    unsafe fn avx_vnni<T: Task>(task: T) {
+        // SAFETY: passed on.
+        unsafe { task.run::<Avx<AVX_VNNI>>() }
+    }
+    // SAFETY: the processor was asked.
+    unsafe {
+        if std::is_x86_feature_detected!("avx512vnni") && std::is_x86_feature_detected!("avx512vl")
+        {
+            avx512_vnni(task);
+        } else if std::is_x86_feature_detected!("avxvnni") {
+            avx_vnni(task);
+        } else {
+            run(task);
+        }
+    }
 }
 
 /// All lanes by `fold`, half and half.
@@ -35,8 +75,8 @@ unsafe fn folded(values: __m256, fold: unsafe fn(__m128, __m128) -> __m128) -> f
 }
 
 // SAFETY of all blocks below: the caller's promises are passed on.
-impl Simd for Avx {
-    const LANES: usize = 8;
+impl<const DOT: u8> Simd for Avx<DOT> {
+    const LANES: usize = LANES;
     type Floats = __m256;
     type Integers = __m256i;
     type Weights = __m256i;
@@ -128,12 +168,21 @@ impl Simd for Avx {
         unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn dot(sums: __m256i, weights: __m256i, codes: __m256i) -> __m256i {
+    unsafe fn along() -> __m256i {
+        unsafe { _mm256_set1_epi16(1) }
+    }
+    #[inline(always)]
+    unsafe fn dot(sums: __m256i, weights: __m256i, codes: __m256i, ones: __m256i) -> __m256i {
         unsafe {
-            // Codes are below 128, so that the sums of two products fit 16 bits.
-            let pairs = _mm256_maddubs_epi16(codes, weights);
-            let fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-            _mm256_add_epi32(sums, fours)
+            match DOT {
+                AVX512_VNNI => _mm256_dpbusd_epi32(sums, codes, weights),
+                AVX_VNNI => _mm256_dpbusd_avx_epi32(sums, codes, weights),
+                _ => {
+                    // Codes are below 128, so that the sums of two products fit 16 bits.
+                    let pairs = _mm256_maddubs_epi16(codes, weights);
+                    _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, ones))
+                }
+            }
         }
     }
     #[inline(always)]

@@ -6,6 +6,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx;
+#[cfg(any(test, all(target_arch = "wasm32", feature = "relaxed-simd")))]
+mod choice;
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;
@@ -97,11 +99,14 @@ pub(crate) trait Simd {
     unsafe fn load_weights(from: *const Weight) -> Self::Weights;
     /// [`GROUP`] activations, the same in all lanes.
     unsafe fn load_codes(from: *const Code) -> Self::Weights;
+    /// What [`Self::dot`] takes along: made before its loop.
+    unsafe fn along() -> Self::Integers;
     /// Adds to each lane the product of its weights with its activations.
     unsafe fn dot(
         sums: Self::Integers,
         weights: Self::Weights,
         codes: Self::Weights,
+        along: Self::Integers,
     ) -> Self::Integers;
     unsafe fn to_floats(values: Self::Integers) -> Self::Floats;
     /// Stores the bits of each float that `mask` has, the lowest 7 or fewer, a code a lane.
@@ -136,6 +141,31 @@ pub(crate) fn run<T: Task>(task: T) {
     }
 }
 
+/// As [`run`], for products of integers, of which WebAssembly has two ways: see [`choose_products`].
+#[inline]
+pub(crate) fn run_integers<T: Task>(task: T) {
+    #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+    if wasm::PAIRS.load(std::sync::atomic::Ordering::Relaxed) {
+        // SAFETY: the module could not be loaded elsewhere.
+        unsafe { wasm::run_pairs(task) };
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if avx::available() {
+        // SAFETY: the processor was asked.
+        unsafe { avx::run_integers(task) };
+        return;
+    }
+    run(task);
+}
+
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+pub(crate) use wasm::choose_products;
+
+/// There is one way only.
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+pub(crate) fn choose_products<T: Task>(_trial: impl Fn() -> T, _now: impl Fn() -> f64) {}
+
 /// Runs a task on arrays, which every processor has.
 #[cfg(test)]
 pub(crate) fn run_portable<T: Task>(task: T) {
@@ -148,7 +178,7 @@ pub(crate) fn run_portable<T: Task>(task: T) {
 pub(crate) fn lanes() -> usize {
     #[cfg(target_arch = "x86_64")]
     if avx::available() {
-        return avx::Avx::LANES;
+        return avx::LANES;
     }
     portable::Portable::LANES
 }

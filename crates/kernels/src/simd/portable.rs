@@ -113,10 +113,15 @@ impl Simd for Portable {
         [values.map(i32::from); 4]
     }
     #[inline(always)]
+    unsafe fn along() -> Self::Integers {
+        [0; 4]
+    }
+    #[inline(always)]
     unsafe fn dot(
         sums: Self::Integers,
         weights: Self::Weights,
         codes: Self::Weights,
+        _along: Self::Integers,
     ) -> Self::Integers {
         std::array::from_fn(|lane| {
             let pairs = weights[lane].iter().zip(&codes[lane]);

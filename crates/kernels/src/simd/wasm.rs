@@ -4,14 +4,59 @@ use core::arch::wasm32::*;
 
 use super::{Code, Simd, Task, Weight};
 
-pub(crate) struct Wasm;
+/// `PAIRS`: products of bytes go by way of sums of two.
+pub(crate) struct Wasm<const PAIRS: bool>;
 
 /// # Safety
 /// The module must be one for browsers that have what it is built with.
 #[cfg_attr(feature = "relaxed-simd", target_feature(enable = "relaxed-simd"))]
 pub(crate) unsafe fn run<T: Task>(task: T) {
     // SAFETY: passed on.
-    unsafe { task.run::<Wasm>() }
+    unsafe { task.run::<Wasm<false>>() }
+}
+
+#[cfg(feature = "relaxed-simd")]
+pub(crate) use pairs::{PAIRS, choose_products, run_pairs};
+
+/// Which way products of bytes go.
+///
+/// `i32x4.relaxed_dot_i8x16_i7x16_add` is one instruction where the processor has it (VNNI, dot products
+/// of ARM). Elsewhere V8 makes five of it, two of them a constant, and sums of two by
+/// `i16x8.relaxed_dot_i8x16_i7x16`, with what is left written out, take three. A module cannot ask which
+/// processor this is, so that both are timed. What comes out is the same.
+#[cfg(feature = "relaxed-simd")]
+mod pairs {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::choice::second_is_faster;
+    use super::{Task, Wasm, run};
+
+    /// Whether sums of two are the faster way here.
+    pub(crate) static PAIRS: AtomicBool = AtomicBool::new(false);
+    static CHOSEN: AtomicBool = AtomicBool::new(false);
+
+    /// # Safety
+    /// As [`run`].
+    #[target_feature(enable = "relaxed-simd")]
+    pub(crate) unsafe fn run_pairs<T: Task>(task: T) {
+        // SAFETY: passed on.
+        unsafe { task.run::<Wasm<true>>() }
+    }
+
+    /// Times both ways by `trial`, which takes some 0.02 ms, once; `now` gives milliseconds.
+    pub(crate) fn choose_products<T: Task>(trial: impl Fn() -> T, now: impl Fn() -> f64) {
+        if CHOSEN.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: the module could not be loaded elsewhere.
+        let run_way = |way: usize| unsafe {
+            match way {
+                0 => run(trial()),
+                _ => run_pairs(trial()),
+            }
+        };
+        PAIRS.store(second_is_faster(run_way, now), Ordering::Relaxed);
+    }
 }
 
 /// All lanes by `fold`, half and half.
@@ -22,7 +67,7 @@ fn folded(values: v128, fold: fn(v128, v128) -> v128) -> f32 {
 }
 
 // SAFETY of all blocks below: the caller's promises are passed on; alignment does not matter.
-impl Simd for Wasm {
+impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     const LANES: usize = 4;
     type Floats = v128;
     type Integers = v128;
@@ -120,12 +165,28 @@ impl Simd for Wasm {
         unsafe { v128_load32_splat(from.cast()) }
     }
     #[inline(always)]
-    unsafe fn dot(sums: v128, weights: v128, codes: v128) -> v128 {
-        // What the second factor leaves open does not concern codes below 128.
+    unsafe fn along() -> v128 {
+        match PAIRS {
+            true => i16x8_splat(std::hint::black_box(1)),
+            false => i32x4_splat(0),
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot(sums: v128, weights: v128, codes: v128, along: v128) -> v128 {
+        // What the second factor leaves open does not concern codes below 128; two products fit 16 bits.
         #[cfg(feature = "relaxed-simd")]
-        return i32x4_relaxed_dot_i8x16_i7x16_add(weights, codes, sums);
+        return match PAIRS {
+            true => {
+                let pairs = i16x8_relaxed_dot_i8x16_i7x16(weights, codes);
+                i32x4_add(sums, i32x4_dot_i16x8(pairs, along))
+            }
+            false => i32x4_relaxed_dot_i8x16_i7x16_add(weights, codes, sums),
+        };
         #[cfg(not(feature = "relaxed-simd"))]
-        i32x4_add(sums, i32x4_dot_i16x8(weights, codes))
+        {
+            let _ = along;
+            i32x4_add(sums, i32x4_dot_i16x8(weights, codes))
+        }
     }
     #[inline(always)]
     unsafe fn to_floats(values: v128) -> v128 {
