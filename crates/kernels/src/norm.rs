@@ -51,16 +51,15 @@ impl Task for Normalise<'_> {
             let (rest, count) = (&row[whole..], channels as f32);
             // SAFETY: `whole` values of every slice, all of `channels`.
             unsafe {
-                let load = |from: &[f32], at: usize| S::load(from.as_ptr().add(at));
                 let mut sums = S::splat(0.0);
                 for at in (0..whole).step_by(S::LANES) {
-                    sums = S::add(sums, load(row, at));
+                    sums = S::add(sums, S::load(row.as_ptr().add(at)));
                 }
                 let mean = (S::sum(sums) + rest.iter().sum::<f32>()) / count;
                 let middle = S::splat(mean);
                 let mut squares = S::splat(0.0);
                 for at in (0..whole).step_by(S::LANES) {
-                    let off = S::sub(load(row, at), middle);
+                    let off = S::sub(S::load(row.as_ptr().add(at)), middle);
                     squares = S::mul_add(off, off, squares);
                 }
                 let of_rest: f32 = rest
@@ -71,8 +70,12 @@ impl Task for Normalise<'_> {
                 let scale = 1.0 / (variance + epsilon).sqrt();
                 let factor = S::splat(scale);
                 for at in (0..whole).step_by(S::LANES) {
-                    let value = S::mul(S::sub(load(row, at), middle), factor);
-                    let value = S::mul_add(value, load(gamma, at), load(beta, at));
+                    let value = S::mul(S::sub(S::load(row.as_ptr().add(at)), middle), factor);
+                    let value = S::mul_add(
+                        value,
+                        S::load(gamma.as_ptr().add(at)),
+                        S::load(beta.as_ptr().add(at)),
+                    );
                     S::store(value, out.as_mut_ptr().add(at));
                 }
                 for at in whole..channels {

@@ -225,6 +225,61 @@ struct Product<'a> {
     stride: usize,
 }
 
+impl Product<'_> {
+    #[inline(always)]
+    fn range(&self, row: usize) -> Range {
+        match self.ranges {
+            [range] => *range,
+            ranges => ranges[row],
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn pair_of<S: Simd>(from: *const f32) -> [S::Floats; 2] {
+    // SAFETY: the caller's promise.
+    unsafe { [S::load(from), S::load(from.add(S::LANES))] }
+}
+
+/// Of a panel's outputs: scales, sums of weights and bias.
+struct Outputs<S: Simd> {
+    scales: [S::Floats; 2],
+    weights: [S::Floats; 2],
+    bias: [S::Floats; 2],
+}
+
+/// What sums stand for, by the range of their row.
+///
+/// Not a closure, as nothing is here that is used more than once: it would be compiled by itself, without
+/// the instructions that the loop around it may use, and be called for every row.
+#[inline(always)]
+unsafe fn values_of<S: Simd>(
+    sums: [S::Integers; 2],
+    Range { low, scale }: Range,
+    outputs: &Outputs<S>,
+) -> [S::Floats; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (scale, low) = (S::splat(scale), S::splat(low));
+        let shift = [
+            S::mul_add(low, outputs.weights[0], outputs.bias[0]),
+            S::mul_add(low, outputs.weights[1], outputs.bias[1]),
+        ];
+        [
+            S::mul_add(
+                S::to_floats(sums[0]),
+                S::mul(scale, outputs.scales[0]),
+                shift[0],
+            ),
+            S::mul_add(
+                S::to_floats(sums[1]),
+                S::mul(scale, outputs.scales[1]),
+                shift[1],
+            ),
+        ]
+    }
+}
+
 impl Task for Product<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
@@ -246,35 +301,25 @@ impl Task for Product<'_> {
                     unsafe {
                         let panel = matrix.panels.as_ptr().add(first * matrix.inputs);
                         let sums = tile_of::<S>(self.pieces, row, rows, panel);
-                        let pair = |from: *const f32| [S::load(from), S::load(from.add(S::LANES))];
-                        let scales = pair(matrix.scales.as_ptr().add(first));
-                        let weights = pair(matrix.sums.as_ptr().add(first));
-                        let bias = pair(padded.as_ptr());
+                        let outputs = Outputs::<S> {
+                            scales: pair_of::<S>(matrix.scales.as_ptr().add(first)),
+                            weights: pair_of::<S>(matrix.sums.as_ptr().add(first)),
+                            bias: pair_of::<S>(padded.as_ptr()),
+                        };
                         let to = self.out.as_mut_ptr().add(row * self.stride + first);
-                        let ranges = |index: usize| match self.ranges {
-                            [range] => range,
-                            ranges => &ranges[row + index],
-                        };
-                        let write = |index: usize, columns: usize| {
-                            let Range { low, scale } = *ranges(index);
-                            let (scale, low) = (S::splat(scale), S::splat(low));
-                            let value = |half: usize| {
-                                let shift = S::mul_add(low, weights[half], bias[half]);
-                                let scale = S::mul(scale, scales[half]);
-                                S::mul_add(S::to_floats(sums[index][half]), scale, shift)
-                            };
-                            let to = to.add(index * self.stride);
-                            let values = [value(0), value(1)];
-                            write_row::<S>(to, values, columns, self.write == Write::Add);
-                        };
+                        let add = self.write == Write::Add;
                         if rows == ROWS && columns == width {
                             // Known lengths: the sums stay in registers.
-                            for index in 0..ROWS {
-                                write(index, width);
+                            for (index, sums) in sums.into_iter().enumerate() {
+                                let values =
+                                    values_of::<S>(sums, self.range(row + index), &outputs);
+                                write_row::<S>(to.add(index * self.stride), values, width, add);
                             }
                         } else {
-                            for index in 0..rows {
-                                write(index, columns);
+                            for (index, sums) in sums.into_iter().enumerate().take(rows) {
+                                let values =
+                                    values_of::<S>(sums, self.range(row + index), &outputs);
+                                write_row::<S>(to.add(index * self.stride), values, columns, add);
                             }
                         }
                     }

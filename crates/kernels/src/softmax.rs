@@ -175,11 +175,10 @@ unsafe fn exponentials<S: Simd>(
         }
 
         let most = S::splat(most);
-        let power = |value| powers.of(S::mul(S::sub(value, most), to_twos));
         let mut sums = S::splat(0.0);
         for at in (0..whole).step_by(S::LANES) {
             let to = row.as_mut_ptr().add(at);
-            let value = power(S::load(to));
+            let value = powers.of(S::mul(S::sub(S::load(to), most), to_twos));
             S::store(value, to);
             sums = S::add(sums, value);
         }
@@ -188,7 +187,8 @@ unsafe fn exponentials<S: Simd>(
         if !rest.is_empty() {
             let mut lanes = [f32::NEG_INFINITY; 8];
             lanes[..rest.len()].copy_from_slice(rest);
-            let value = power(S::load(lanes.as_ptr()));
+            let value = S::sub(S::load(lanes.as_ptr()), most);
+            let value = powers.of(S::mul(value, to_twos));
             S::store(value, lanes.as_mut_ptr());
             rest.copy_from_slice(&lanes[..rest.len()]);
             sum += rest.iter().sum::<f32>();
