@@ -1,5 +1,6 @@
 //! Powers of two of a vector, which softmax and hyperbolic tangents are made of.
 
+use crate::map_values::{Function, polynomial};
 use crate::simd::Simd;
 
 /// Below this 2^x is as small as here: too small to count beside 1, and large enough that products with
@@ -25,11 +26,9 @@ pub(crate) struct Exp2<S: Simd> {
     coefficients: [S::Floats; 6],
 }
 
-impl<S: Simd> Exp2<S> {
-    /// # Safety
-    /// The processor must have what `S` is for.
+impl<S: Simd> Function<S> for Exp2<S> {
     #[inline(always)]
-    pub(crate) unsafe fn new() -> Self {
+    unsafe fn new() -> Self {
         // SAFETY: the caller's promise.
         unsafe {
             Self {
@@ -41,21 +40,15 @@ impl<S: Simd> Exp2<S> {
     }
 
     /// 2^x for `x` up to 0, within 3e-7 of it, but not less than 2^-64. A NaN stays one.
-    ///
-    /// # Safety
-    /// The processor must have what `S` is for.
     #[inline(always)]
-    pub(crate) unsafe fn of(&self, x: S::Floats) -> S::Floats {
+    unsafe fn of(&self, x: S::Floats) -> S::Floats {
         // SAFETY: the caller's promise.
         unsafe {
             let x = S::at_least(x, self.vanishing);
             let rounded = S::add(x, self.rounder);
             let rest = S::sub(x, S::sub(rounded, self.rounder));
-            let mut sum = self.coefficients[0];
-            for coefficient in &self.coefficients[1..] {
-                sum = S::mul_add(sum, rest, *coefficient);
-            }
-            S::mul(sum, S::power_of_two(rounded))
+            let value = polynomial::<S>(&self.coefficients, rest);
+            S::mul(value, S::power_of_two(rounded))
         }
     }
 }
@@ -63,20 +56,7 @@ impl<S: Simd> Exp2<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map_values::{Family, Function, change, change_portable};
-
-    impl<S: Simd> Function<S> for Exp2<S> {
-        #[inline(always)]
-        unsafe fn new() -> Self {
-            // SAFETY: the caller's promise.
-            unsafe { Self::new() }
-        }
-        #[inline(always)]
-        unsafe fn of(&self, x: S::Floats) -> S::Floats {
-            // SAFETY: the caller's promise.
-            unsafe { Self::of(self, x) }
-        }
-    }
+    use crate::map_values::{Family, change, change_portable};
 
     struct PowersOfTwo;
 

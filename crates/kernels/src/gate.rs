@@ -1,6 +1,7 @@
 //! What goes through every value of two or three maps.
 
 use crate::exp::Exp2;
+use crate::map_values::Function;
 use crate::simd::{Simd, Task, run};
 
 /// `values` times `factors`, in place.

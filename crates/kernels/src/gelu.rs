@@ -1,6 +1,6 @@
 //! The GELU, x Φ(x): exact, and as close as products of integers need it.
 
-use crate::map_values::{Family, Function, change};
+use crate::map_values::{Family, Function, change, polynomial};
 use crate::simd::Simd;
 
 /// Φ(x) - 1/2 = x P(x²) / Q(x²) up to here, within 2e-8; beyond, Φ is 0 or 1 within as much. Fitted to Φ
@@ -127,17 +127,6 @@ impl<S: Simd> Function<S> for GeluForCodes<S> {
             S::mul(x, S::mul_add(near, sum, self.half))
         }
     }
-}
-
-/// From the highest power of `x` down.
-#[inline(always)]
-unsafe fn polynomial<S: Simd>(coefficients: &[S::Floats], x: S::Floats) -> S::Floats {
-    let mut sum = coefficients[0];
-    for coefficient in &coefficients[1..] {
-        // SAFETY: the caller's promise.
-        sum = unsafe { S::mul_add(sum, x, *coefficient) };
-    }
-    sum
 }
 
 #[cfg(test)]

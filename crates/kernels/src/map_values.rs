@@ -20,6 +20,20 @@ pub(crate) trait Family {
     type Of<S: Simd>: Function<S>;
 }
 
+/// A polynomial in `x`; coefficients from the highest power down.
+///
+/// # Safety
+/// The processor must have what `S` is for.
+#[inline(always)]
+pub(crate) unsafe fn polynomial<S: Simd>(coefficients: &[S::Floats], x: S::Floats) -> S::Floats {
+    let mut sum = coefficients[0];
+    for coefficient in &coefficients[1..] {
+        // SAFETY: the caller's promise.
+        sum = unsafe { S::mul_add(sum, x, *coefficient) };
+    }
+    sum
+}
+
 /// Replaces every value by the function of it.
 pub(crate) fn change<F: Family>(values: &mut [f32]) {
     run(Change(values, PhantomData::<F>));

@@ -173,6 +173,9 @@ impl Matrix8 {
 /// Finds out, once, which way of multiplying integers is faster here, where there is more than one; it
 /// takes some 40 ms then. `now`: a clock, in milliseconds. Results do not depend on it.
 pub fn choose_products(now: impl Fn() -> f64) {
+    if !simd::undecided() {
+        return;
+    }
     const COUNT: usize = 32;
     const INPUTS: usize = 192;
     let matrix = Matrix8::pack(INPUTS, 96, |input, output| {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::exp::Exp2;
+use crate::map_values::Function;
 use crate::simd::{Simd, Task, run};
 
 /// Replaces each row of `row` values by its softmax.

@@ -160,7 +160,13 @@ pub(crate) fn run_integers<T: Task>(task: T) {
 }
 
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-pub(crate) use wasm::choose_products;
+pub(crate) use wasm::{choose_products, undecided};
+
+/// Whether there is something to choose still: no, there is one way only.
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+pub(crate) fn undecided() -> bool {
+    false
+}
 
 /// There is one way only.
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]

@@ -16,7 +16,7 @@ pub(crate) unsafe fn run<T: Task>(task: T) {
 }
 
 #[cfg(feature = "relaxed-simd")]
-pub(crate) use pairs::{PAIRS, choose_products, run_pairs};
+pub(crate) use pairs::{PAIRS, choose_products, run_pairs, undecided};
 
 /// Which way products of bytes go.
 ///
@@ -43,11 +43,14 @@ mod pairs {
         unsafe { task.run::<Wasm<true>>() }
     }
 
+    /// Whether there is something to choose still.
+    pub(crate) fn undecided() -> bool {
+        !CHOSEN.load(Ordering::Relaxed)
+    }
+
     /// Times both ways by `trial`, which takes some 0.02 ms, once; `now` gives milliseconds.
     pub(crate) fn choose_products<T: Task>(trial: impl Fn() -> T, now: impl Fn() -> f64) {
-        if CHOSEN.swap(true, Ordering::Relaxed) {
-            return;
-        }
+        CHOSEN.store(true, Ordering::Relaxed);
         // SAFETY: the module could not be loaded elsewhere.
         let run_way = |way: usize| unsafe {
             match way {
