@@ -15,6 +15,26 @@ pub fn multiply(values: &mut [f32], factors: &[f32]) {
     }
 }
 
+/// Adds to `values`, rows of as many as there are `factors`, `seen` times these.
+///
+/// # Panics
+/// Where the lengths do not fit.
+pub fn add_products(values: &mut [f32], seen: &[f32], factors: &[f32]) {
+    assert!(
+        values.len() == seen.len() && values.len().is_multiple_of(factors.len()),
+        "{} values, {} seen, {} factors",
+        values.len(),
+        seen.len(),
+        factors.len()
+    );
+    let rows = seen.chunks_exact(factors.len());
+    for (values, seen) in values.chunks_exact_mut(factors.len()).zip(rows) {
+        for ((value, seen), factor) in values.iter_mut().zip(seen).zip(factors) {
+            *value += seen * factor;
+        }
+    }
+}
+
 /// Adds `tanh(steps) * added` to the values.
 ///
 /// # Panics
@@ -103,6 +123,13 @@ impl<S: Simd> Tanh<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_row_has_the_same_factors() {
+        let mut values = [1.0, 2.0, 3.0, 4.0];
+        add_products(&mut values, &[1.0, 1.0, 2.0, 2.0], &[10.0, -1.0]);
+        assert_eq!(values, [11.0, 1.0, 23.0, 2.0]);
+    }
 
     #[test]
     fn gates_are_hyperbolic_tangents() {

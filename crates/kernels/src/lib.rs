@@ -9,6 +9,8 @@
 #[allow(unsafe_code)]
 mod attention;
 mod conv;
+#[allow(unsafe_code)]
+mod depthwise;
 mod embedding;
 #[allow(unsafe_code)]
 mod exp;
@@ -16,6 +18,7 @@ mod exp;
 mod gate;
 #[allow(unsafe_code)]
 mod gelu;
+mod inverted_residual;
 mod linear;
 mod map;
 #[allow(unsafe_code)]
@@ -38,9 +41,10 @@ mod testing;
 pub use attention::{AttentionScratch, Counts, Rows, Windows, attention, window_attention};
 pub use conv::{Conv3x3, ConvScratch};
 pub use embedding::Embedding;
-pub use gate::{add_gated, multiply};
+pub use gate::{add_gated, add_products, multiply};
 pub use gelu::gelu;
-pub use linear::{Linear, Precision, Scratch, Then, mlp};
+pub use inverted_residual::InvertedResidual;
+pub use linear::{Linear, Precision, Scratch, Then, mlp, relu};
 pub use map::Map;
 pub use norm::{LayerNorm, centre, instance_norm, mean};
 pub use product::{Matrix, Piece, Write};

@@ -1,6 +1,7 @@
 //! Linear layers with what comes before and after them, a block of rows at a time, so that what is
 //! between stays in the cache.
 
+use crate::depthwise::relu6;
 use crate::gelu::gelu_for_codes;
 use crate::product::{HEIGHT, Matrix, Piece, Write};
 use crate::product8::{Codes, Matrix8};
@@ -69,22 +70,26 @@ pub enum Then {
     Gelu,
     /// The positive ones are stored, 0 for the others.
     Relu,
+    /// The same, and 6 for those above.
+    Relu6,
 }
 
 /// Who computes layers, and memory for what is between; kept from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    team: Team,
+    pub(crate) team: Team,
     /// One for each thread.
-    blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
 }
 
 /// What a thread needs for a block of rows.
 #[derive(Clone, Debug, Default)]
-struct Block {
-    normed: Vec<f32>,
-    codes: Codes,
-    hidden: Vec<f32>,
+pub(crate) struct Block {
+    pub(crate) normed: Vec<f32>,
+    pub(crate) codes: Codes,
+    pub(crate) hidden: Vec<f32>,
+    /// Lines of a depthwise convolution.
+    pub(crate) lines: Vec<f32>,
 }
 
 impl Scratch {
@@ -104,11 +109,13 @@ impl Scratch {
 
 impl Block {
     fn bytes(&self) -> usize {
-        (self.normed.capacity() + self.hidden.capacity()) * size_of::<f32>() + self.codes.bytes()
+        let buffers = [&self.normed, &self.hidden, &self.lines];
+        let floats: usize = buffers.map(Vec::capacity).iter().sum();
+        floats * size_of::<f32>() + self.codes.bytes()
     }
 
     /// Makes room for a layer.
-    fn fit(&mut self, layer: &Linear, norm: bool) {
+    pub(crate) fn fit(&mut self, layer: &Linear, norm: bool) {
         if norm {
             reserve(&mut self.normed, HEIGHT * layer.inputs);
         }
@@ -194,7 +201,7 @@ impl Linear {
     }
 
     /// The layer on up to [`HEIGHT`] rows.
-    fn block(
+    pub(crate) fn block(
         &self,
         rows: &[f32],
         norm: Option<&LayerNorm>,
@@ -213,7 +220,7 @@ impl Linear {
         };
         let write = match then {
             Then::Add => Write::Add,
-            Then::Store | Then::Gelu | Then::Relu => Write::Set,
+            Then::Store | Then::Gelu | Then::Relu | Then::Relu6 => Write::Set,
         };
         let count = rows.len() / self.inputs;
         match &self.weights {
@@ -235,12 +242,13 @@ impl Linear {
                 Weights::Integer(_) => gelu_for_codes(out),
             },
             Then::Relu => relu(out),
+            Then::Relu6 => relu6(out),
         }
     }
 }
 
 /// 0 in the place of what is below.
-pub(crate) fn relu(values: &mut [f32]) {
+pub fn relu(values: &mut [f32]) {
     for value in values {
         // A NaN stays one.
         *value = if *value < 0.0 { 0.0 } else { *value };
@@ -282,6 +290,7 @@ pub fn mlp(
             normed,
             codes,
             hidden,
+            ..
         } = block;
         let size = rows.len() / first.inputs * first.outputs;
         hidden.resize(size.max(hidden.len()), 0.0);
@@ -342,6 +351,9 @@ mod tests {
                 layer.forward(&x, None, Then::Relu, &mut out, &mut scratch);
                 let positive: Vec<f64> = stored.iter().map(|x| f64::from(x.max(0.0))).collect();
                 assert_close(&out, &positive, 1e-6);
+                layer.forward(&x, None, Then::Relu6, &mut out, &mut scratch);
+                let cut: Vec<f64> = positive.iter().map(|x| x.min(6.0)).collect();
+                assert_close(&out, &cut, 1e-6);
                 layer.forward(&x, None, Then::Gelu, &mut out, &mut scratch);
                 let mut curved = stored.clone();
                 gelu(&mut curved);
