@@ -47,7 +47,7 @@ trap 'kill $halving 2>/dev/null || true' EXIT
 
 export TOKENIZERS_PARALLELISM=false
 train() {
-  python3 -u train.py --data "$data" --minilm "$run/unpacked/minilm" --teacher "$run/unpacked/teacher.pth" --config configs/rrsis-small.json --compile \
+  python3 -u train.py --data "$data" --minilm "$run/unpacked/minilm" --teacher "$run/unpacked/teacher.pth" --config configs/lgce-small.json --compile \
     --triplets "$run/unpacked/refsegrs=0" --triplets "$run/tiles=0.25" --triplets "$run/scenes=0.06" --pairs "$data/handlabelled" \
     --images 48 --per-image 4 --crop 256 --late-crop 512 --late-part 0.2 --lr 8e-4 --encoder-rate 0.3 --weight-decay 0.05 --drop-path 0.1 --warm-up 200 \
     --ema 0.999 --distill 6 --distill-part 0.6 --concepts 3 --mask-gradient 0.2 --validate 240 --validate-minutes 3 --save-minutes 1 "$@"
@@ -55,7 +55,7 @@ train() {
 if [ "$encoder" != 0 ]; then
   # Beside it the network is compiled for the run that follows, which then finds it in the cache.
   (train --out "$run/$name/compiled" --steps 2 --workers 2 "$@" >"$out/compile.txt" 2>&1 || true) &
-  python3 -u pretrain.py --data "$data" --teacher "$run/unpacked/teacher.pth" --config configs/rrsis-small.json --out "$run/$name/encoder.pth" \
+  python3 -u pretrain.py --data "$data" --teacher "$run/unpacked/teacher.pth" --config configs/lgce-small.json --out "$run/$name/encoder.pth" \
     --minutes "$encoder" --compile 2>&1 | tee "$out/encoder.txt"
   set -- --init "$run/$name/encoder.pth" "$@"
 fi

@@ -1,7 +1,7 @@
 """Golden tensors of the paper's cross-scale fusion at a tiny size, for the Rust tests.
 
     python make_goldens.py --out ../tests/goldens/paper_tiny
-    python make_goldens.py --variant lavt --out ../tests/goldens/lavt_tiny  # and no_language, no_fusion
+    python make_goldens.py --variant lavt --out ../tests/goldens/lavt_tiny  # and no_language, no_fusion, cnn
     python make_goldens.py --full --out ../tests/goldens/full_size
 
 Every parameter is a formula of its name, so no weight file is kept: `noise(key, i)` hashes the name (FNV-1a 64) and the
@@ -32,6 +32,8 @@ CONFIG = {
 }
 #: what a variant changes
 VARIANTS = {"paper": {}, "lavt": {"lgce": None}, "no_fusion": {"cross_scale": "none"},
+            "cnn": {"cnn": {"stem": 8, "width": 16, "stages": [{"repeats": n, "kernel": k, "stride": s, "expansion": e, "channels": c} for n, k, s, e, c in (
+                (1, 3, 1, 1, 8), (2, 3, 2, 3, 12), (1, 5, 2, 3, 16), (1, 3, 2, 3, 24), (2, 5, 1, 3, 20))]}},
             "no_language": {"lgce": CONFIG["lgce"] | {"language_guidance": False}}}
 #: (height, width, token ids): "light-duty vehicle in the parking area" and "building", [CLS] and [SEP] included
 CASES = [(64, 64, [101, 2422, 1011, 4611, 4316, 1999, 1996, 5581, 2181, 102]), (58, 75, [101, 2311, 102])]

@@ -1,6 +1,6 @@
 """Teach the encoder to see before it is asked for masks: what a CNN sees, and which class stands where, without language.
 
-    python pretrain.py --data DATA --out RUN/encoder.pth --config configs/rrsis-small.json --minutes 4
+    python pretrain.py --data DATA --out RUN/encoder.pth --config configs/lgce-small.json --minutes 4
 
 From random weights the masks' gradient teaches stages 3 and 4 nothing (docs/training-log.md, run 7); the paper begins with an encoder
 that was trained on ImageNet. Here every scene lies in the accelerator's memory and crops are cut, turned and recoloured there, since an

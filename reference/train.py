@@ -1,6 +1,6 @@
 """Train the twin on aerial scenes with category expressions; BERT stays frozen. Resumable, CPU or CUDA.
 
-    python train.py --data DATA --minilm MINILM --out RUN --config configs/rrsis-small.json --minutes 90
+    python train.py --data DATA --minilm MINILM --out RUN --config configs/lgce-small.json --minutes 90
 """
 
 from __future__ import annotations

@@ -30,6 +30,36 @@ class LgceConfig:
 
 
 @dataclass
+class CnnStage:
+    """Inverted residual blocks, the first of which may halve the size."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+@dataclass
+class CnnConfig:
+    """EfficientNet-Lite0 down to stride 16."""
+
+    stem: int = 32
+    stages: list[CnnStage] = field(default_factory=lambda: [CnnStage(1, 3, 1, 1, 16), CnnStage(2, 3, 2, 6, 24), CnnStage(2, 5, 2, 6, 40),
+                                                           CnnStage(3, 3, 2, 6, 80), CnnStage(3, 5, 1, 6, 112)])
+    #: channels in which words choose among its features
+    width: int = 64
+
+    def ends(self) -> dict[int, int]:
+        """Block -> its channels, for the last block of strides 4, 8 and 16."""
+        ends, stride, block = {}, 2, -1
+        for s in self.stages:
+            stride, block = stride * s.stride, block + s.repeats
+            ends[stride] = (block, s.channels)
+        return {block: channels for stride, (block, channels) in ends.items() if stride >= 4}
+
+
+@dataclass
 class RrsisConfig:
     embed_dim: int = 48
     depths: list[int] = field(default_factory=lambda: [2, 2, 6, 2])
@@ -39,6 +69,8 @@ class RrsisConfig:
     bert: BertConfig = field(default_factory=BertConfig)
     #: None: the LAVT baseline
     lgce: LgceConfig | None = field(default_factory=LgceConfig)
+    #: a convolutional encoder beside Swin (not in the paper)
+    cnn: CnnConfig | None = None
     decoder_hidden: int = 64
     #: "paper" (Eq. 4-5), "upstream" (what the public code computes) or "none" (the ablation)
     cross_scale: str = "paper"
@@ -52,8 +84,9 @@ class RrsisConfig:
 
     @classmethod
     def from_dict(cls, d: dict) -> RrsisConfig:
-        lgce = d.get("lgce", {})
-        return cls(**(d | {"bert": BertConfig(**d.get("bert", {})), "lgce": None if lgce is None else LgceConfig(**lgce)}))
+        lgce, cnn = d.get("lgce", {}), d.get("cnn")
+        return cls(**(d | {"bert": BertConfig(**d.get("bert", {})), "lgce": None if lgce is None else LgceConfig(**lgce),
+                           "cnn": None if cnn is None else CnnConfig(**(cnn | {"stages": [CnnStage(**s) for s in cnn["stages"]]}))}))
 
     @classmethod
     def load(cls, path: str | Path) -> RrsisConfig:

@@ -14,6 +14,12 @@ def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
 
 
+def masked_mean(lang: Tensor, mask: Tensor) -> Tensor:
+    """The mean of the words that are there: lang (B, T, L), mask (B, T) -> (B, L)."""
+    m = mask[:, :, None].to(lang.dtype)
+    return (lang * m).sum(1) / m.sum(1)
+
+
 class Decoder(nn.Module):
     def __init__(self, c: RrsisConfig):
         super().__init__()
@@ -37,11 +43,7 @@ class Decoder(nn.Module):
         """What guides LGCE: lang (B, T, L), mask (B, T) -> (B, C_3), (B, C_4)."""
         if not self.guided:
             return tuple(t.expand(len(lang), -1) for t in (self.token3, self.token4))
-        if self.masked_mean:
-            m = mask[:, :, None].to(lang.dtype)
-            mean = (lang * m).sum(1) / m.sum(1)
-        else:
-            mean = lang.mean(1)
+        mean = masked_mean(lang, mask) if self.masked_mean else lang.mean(1)
         return self.lg_layer3(mean), self.lg_layer4(mean)
 
     def level(self, x: Tensor, skip: Tensor, level: int) -> Tensor:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .bert import Bert
+from .cnn import Cnn, CnnDecoder
 from .config import RrsisConfig
-from .decoder import Decoder, upsample
+from .decoder import Decoder, masked_mean, upsample
 from .swin import Backbone
 
 
@@ -19,15 +21,25 @@ class Segmenter(nn.Module):
     def __init__(self, c: RrsisConfig):
         super().__init__()
         self.backbone = Backbone(c)
+        self.cnn = self.cnn_decoder = None
+        if c.cnn is not None:
+            self.cnn, self.cnn_decoder = Cnn(c.cnn), CnnDecoder(c.cnn, c.bert.hidden_size)
         self.classifier = Decoder(c)
 
+    def decoded(self, maps: list[Tensor], image: Tensor, lang: Tensor, mask: Tensor) -> Tensor:
+        """V_1..V_4 of Swin -> logits (R*B, 2, h, w) at a quarter of the image's size."""
+        logits = self.classifier(maps, lang, mask)
+        if self.cnn is None:
+            return logits
+        return logits + F.pad(self.cnn_decoder(self.cnn(image), masked_mean(lang, mask)), (0, 0, 0, 0, 1, 0))
+
     def low_resolution(self, image: Tensor, lang: Tensor, mask: Tensor) -> Tensor:
-        return self.classifier(self.backbone(image, lang, mask), lang, mask)
+        return self.decoded(self.backbone(image, lang, mask), image, lang, mask)
 
     def low_resolution_and_encodings(self, image: Tensor, lang: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Also what the encoder's stages give, for training them on more than masks."""
         maps, encodings = self.backbone.maps_and_encodings(image, lang, mask)
-        return self.classifier(maps, lang, mask), encodings
+        return self.decoded(maps, image, lang, mask), encodings
 
     def forward(self, image: Tensor, lang: Tensor, mask: Tensor) -> Tensor:
         """image (B, 3, H, W) normalised, lang (R*B, T, L), mask (R*B, T) -> logits (R*B, 2, H, W)."""

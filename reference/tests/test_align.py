@@ -36,7 +36,7 @@ def test_no_paraphrase_is_taught() -> None:
 
 def test_features_differ_where_words_do_and_padding_is_nothing() -> None:
     torch.manual_seed(0)
-    net = Rrsis(RrsisConfig.load(ROOT / "reference/configs/rrsis-small.json")).eval()
+    net = Rrsis(RrsisConfig.load(ROOT / "reference/configs/lgce-small.json")).eval()
     width = net.config.bert.hidden_size
     words = torch.randn(3, 6, width)
     mask = torch.tensor([[1, 1, 1, 1, 0, 0]] * 3)

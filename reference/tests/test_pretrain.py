@@ -78,7 +78,7 @@ def test_only_labelled_classes_count() -> None:
 
 
 def test_the_encoder_alone_is_the_encoder_without_language() -> None:
-    config = RrsisConfig.load(Path(__file__).parents[1] / "configs" / "rrsis-small.json")
+    config = RrsisConfig.load(Path(__file__).parents[1] / "configs" / "lgce-small.json")
     net = Rrsis(config).eval()
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_the_encoder_alone_is_the_encoder_without_language() -> None:
 
 
 def test_every_parameter_learns_at_one_rate() -> None:
-    net = Rrsis(RrsisConfig.load(Path(__file__).parents[1] / "configs" / "rrsis-small.json"))
+    net = Rrsis(RrsisConfig.load(Path(__file__).parents[1] / "configs" / "lgce-small.json"))
     groups = parameter_groups(net.model.named_parameters(), 0.05, 0.3)
     assert sum(len(g["params"]) for g in groups) == len(list(net.model.parameters()))
     slow = {id(p) for g in groups if g["rate"] == 0.3 for p in g["params"]}

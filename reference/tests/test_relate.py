@@ -69,7 +69,7 @@ def test_crops_are_asked_for_relations_and_last_for_what_stays() -> None:
 
 def net() -> Rrsis:
     torch.manual_seed(0)
-    return Rrsis(RrsisConfig.load(ROOT / "reference/configs/rrsis-small.json")).eval()
+    return Rrsis(RrsisConfig.load(ROOT / "reference/configs/lgce-small.json")).eval()
 
 
 def test_both_parts_are_the_network() -> None:

@@ -2,7 +2,7 @@
 
 use super::ledger::Ledger;
 use super::{Count, Counting};
-use crate::network::{BertConfig, CrossScale, LgceConfig, NetworkConfig};
+use crate::network::{BertConfig, CnnConfig, CrossScale, LgceConfig, NetworkConfig};
 
 /// Pixels of an image patch's side.
 const PATCH: usize = 4;
@@ -14,6 +14,9 @@ pub(super) fn count(config: &NetworkConfig, counting: Counting) -> Count {
         bert(&mut ledger, &config.bert, config.max_tokens);
     }
     swin(&mut ledger, config);
+    if let Some(cnn) = &config.cnn {
+        convolutional_encoder(&mut ledger, config, cnn);
+    }
     if let Some(lgce) = &config.lgce {
         enhancement(&mut ledger, config, lgce);
     }
@@ -101,6 +104,53 @@ fn swin(ledger: &mut Ledger, config: &NetworkConfig) {
             ledger.block(format!("patch merging {number}"));
             ledger.layer_norm(merged, 4 * channels);
             ledger.linear(merged, 4 * channels, 2 * channels, false);
+        }
+    }
+}
+
+fn convolutional_encoder(ledger: &mut Ledger, config: &NetworkConfig, cnn: &CnnConfig) {
+    ledger.block("CNN");
+    let mut side = config.image_size / 2;
+    let mut input = cnn.stem;
+    ledger.convolution(side * side, 3, input, 9, true);
+    ledger.elements(side * side * input);
+    for stage in &cnn.stages {
+        for block in 0..stage.repeats {
+            let wide = input * stage.expansion;
+            if stage.expansion > 1 {
+                ledger.convolution(side * side, input, wide, 1, true);
+                ledger.elements(side * side * wide);
+            }
+            let stride = if block == 0 { stage.stride } else { 1 };
+            side /= stride;
+            // Each channel has one input.
+            ledger.convolution(side * side, 1, wide, stage.kernel.pow(2), true);
+            ledger.elements(side * side * wide);
+            ledger.convolution(side * side, wide, stage.channels, 1, true);
+            if stride == 1 && input == stage.channels {
+                ledger.unseen(side * side * input);
+            }
+            input = stage.channels;
+        }
+    }
+    ledger.block("CNN decoder");
+    let width = cnn.width;
+    for (index, (_, channels)) in cnn.ends().into_iter().enumerate() {
+        let pixels = self::side(config, index).pow(2);
+        ledger.layer_norm(pixels, channels);
+        ledger.linear(pixels, channels, width, true);
+        ledger.elements(pixels * width);
+        ledger.linear(1, config.bert.hidden_size, width, true);
+        // What the words ask for.
+        ledger.unseen(pixels * width);
+        ledger.elements(pixels * width);
+        if index > 0 {
+            ledger.convolution(pixels, width, width, 9, true);
+            ledger.upsample(4 * pixels, width);
+            ledger.unseen(4 * pixels * width);
+        } else {
+            ledger.convolution(pixels, width, 1, 1, true);
+            ledger.unseen(pixels);
         }
     }
 }

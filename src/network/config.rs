@@ -24,6 +24,9 @@ pub struct NetworkConfig {
     /// Language-guided cross-scale enhancement; `None` is the LAVT baseline of the paper.
     #[serde(default)]
     pub lgce: Option<LgceConfig>,
+    /// A convolutional encoder beside Swin, whose opinion is added; `None` is the paper's network.
+    #[serde(default)]
+    pub cnn: Option<CnnConfig>,
     /// Width of the decoder's convolutions. Upstream: half the width of stage 4.
     pub decoder_hidden: usize,
     /// How the two scales of LGCE exchange information.
@@ -73,6 +76,34 @@ pub struct LgceConfig {
     pub language_guidance: bool,
 }
 
+/// Sizes of the convolutional encoder, in the manner of EfficientNet-Lite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CnnConfig {
+    /// Channels after the first convolution, of stride 2.
+    pub stem: usize,
+    /// Inverted residual blocks, down to stride 16.
+    pub stages: Vec<CnnStage>,
+    /// Channels in which words choose among what it sees.
+    pub width: usize,
+}
+
+/// A run of inverted residual blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CnnStage {
+    /// Blocks.
+    pub repeats: usize,
+    /// Side of the depthwise convolution: 1, 3, 5 or 7.
+    pub kernel: usize,
+    /// Stride of the first block, 1 or 2; the others have 1.
+    pub stride: usize,
+    /// Width inside a block, as a multiple of what comes in.
+    pub expansion: usize,
+    /// Channels that go out.
+    pub channels: usize,
+}
+
 /// The two forms of the cross-scale fusion (see `docs/paper.md`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -119,6 +150,7 @@ impl NetworkConfig {
                 mlp_ratio: 2.0,
                 language_guidance: true,
             }),
+            cnn: None,
             decoder_hidden: 512,
             cross_scale: CrossScale::Paper,
             max_tokens: default_max_tokens(),
@@ -134,6 +166,7 @@ impl NetworkConfig {
             num_heads: [2, 4, 8, 16],
             window: 8,
             bert: BertConfig::minilm_l6(),
+            cnn: Some(CnnConfig::efficientnet_lite0()),
             decoder_hidden: 64,
             image_size: 512,
             ..Self::lgce_swin_b()
@@ -243,7 +276,10 @@ impl NetworkConfig {
                 return invalid("lgce.mlp_ratio", lgce.mlp_ratio.to_string(), "0.1 to 64");
             }
         }
-        Ok(())
+        match &self.cnn {
+            Some(cnn) => cnn.validate(),
+            None => Ok(()),
+        }
     }
 }
 
@@ -272,9 +308,124 @@ impl BertConfig {
     }
 }
 
+/// Maps that a convolutional encoder gives, of strides 4, 8 and 16.
+pub const CNN_MAPS: usize = 3;
+
+impl CnnStage {
+    /// Blocks, kernel, stride, expansion and channels, as the literature has them in tables.
+    pub fn new([repeats, kernel, stride, expansion, channels]: [usize; 5]) -> Self {
+        Self {
+            repeats,
+            kernel,
+            stride,
+            expansion,
+            channels,
+        }
+    }
+}
+
+impl CnnConfig {
+    /// EfficientNet-Lite0 down to stride 16.
+    pub fn efficientnet_lite0() -> Self {
+        Self {
+            stem: 32,
+            stages: [
+                [1, 3, 1, 1, 16],
+                [2, 3, 2, 6, 24],
+                [2, 5, 2, 6, 40],
+                [3, 3, 2, 6, 80],
+                [3, 5, 1, 6, 112],
+            ]
+            .map(CnnStage::new)
+            .to_vec(),
+            width: 64,
+        }
+    }
+
+    /// The last block of strides 4, 8 and 16, and its channels.
+    pub fn ends(&self) -> [(usize, usize); CNN_MAPS] {
+        let mut ends = [(0, 0); CNN_MAPS];
+        let (mut stride, mut blocks) = (2, 0);
+        for stage in &self.stages {
+            stride *= stage.stride;
+            blocks += stage.repeats;
+            for (end, of) in ends.iter_mut().zip([4, 8, 16]) {
+                if stride == of {
+                    *end = (blocks - 1, stage.channels);
+                }
+            }
+        }
+        ends
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let invalid = |field, value: usize, expected| {
+            let value = value.to_string();
+            Err(ConfigError::Invalid {
+                field,
+                value,
+                expected,
+            })
+        };
+        const LARGEST: usize = 1 << 16;
+        let widths = [("cnn.stem", self.stem), ("cnn.width", self.width)];
+        let channels = self
+            .stages
+            .iter()
+            .map(|stage| ("cnn.stages.channels", stage.channels));
+        for (field, value) in widths.into_iter().chain(channels) {
+            if value == 0 || value > LARGEST {
+                return invalid(field, value, "a number from 1 to 65536");
+            }
+        }
+        for stage in &self.stages {
+            if ![1, 3, 5, 7].contains(&stage.kernel) {
+                return invalid("cnn.stages.kernel", stage.kernel, "1, 3, 5 or 7");
+            }
+            if !(1..=2).contains(&stage.stride) {
+                return invalid("cnn.stages.stride", stage.stride, "1 or 2");
+            }
+            if !(1..=64).contains(&stage.expansion) {
+                return invalid("cnn.stages.expansion", stage.expansion, "1 to 64");
+            }
+            if !(1..=100).contains(&stage.repeats) {
+                return invalid("cnn.stages.repeats", stage.repeats, "1 to 100");
+            }
+        }
+        let halvings = self.stages.iter().filter(|stage| stage.stride == 2).count();
+        if halvings != CNN_MAPS {
+            return invalid("cnn.stages", halvings, "three stages of stride 2");
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cnn_has_a_map_for_each_of_three_strides() {
+        let lite = CnnConfig::efficientnet_lite0();
+        assert_eq!(lite.ends(), [(2, 24), (4, 40), (10, 112)]);
+        let mut config = NetworkConfig::rrsis_small();
+        assert_eq!(config.cnn, Some(lite.clone()));
+        config.validate().expect("valid");
+        for (field, change) in [
+            (
+                "cnn.stages",
+                (|cnn| cnn.stages.truncate(3)) as fn(&mut CnnConfig),
+            ),
+            ("cnn.stages.kernel", |cnn| cnn.stages[1].kernel = 4),
+            ("cnn.width", |cnn| cnn.width = 0),
+        ] {
+            let mut cnn = lite.clone();
+            change(&mut cnn);
+            config.cnn = Some(cnn);
+            let message = config.validate().expect_err(field).to_string();
+            assert!(message.contains(field), "{message}");
+        }
+    }
 
     #[test]
     fn impossible_sizes_are_named() {

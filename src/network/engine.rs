@@ -10,7 +10,7 @@ use rrsis_kernels::{Precision, Team};
 
 use super::bert::Bert;
 use super::config::NetworkConfig;
-use super::cpu::{CpuBert, CpuNetwork, Tokens, Words, Workspace};
+use super::cpu::{CpuBert, CpuNetwork, ImageTokens, Words, Workspace};
 use super::kernels::is_plain_cpu;
 use super::model::{ImageFeatures, LanguageFeatures, LgceNetwork};
 use super::trace::Trace;
@@ -49,7 +49,7 @@ pub enum Stem {
     /// On the device.
     Operations(ImageFeatures),
     /// In memory.
-    Cpu(Arc<Tokens>),
+    Cpu(Arc<ImageTokens>),
 }
 
 impl TextEngine {

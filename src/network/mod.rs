@@ -7,11 +7,13 @@
 //! | pixel-word attention with language gate, as in LAVT | [`pwam`] |
 //! | Fig. 5, language-guided cross-scale enhancement, Eq. (2)-(5) (section IV-B) | [`lgce`] |
 //! | segmentation decoder (section IV-C) | [`decoder`] |
+//! | not in the paper: a convolutional encoder beside Swin | [`cnn`] |
 //!
 //! Feature maps travel as tokens, channels last: `[batch, height * width, channels]`. The decoder
 //! alone works channels first, because it convolves.
 
 pub mod bert;
+pub mod cnn;
 pub mod config;
 pub mod cpu;
 pub mod decoder;
@@ -28,7 +30,7 @@ pub mod swin;
 mod trace;
 
 pub use bert::Bert;
-pub use config::{BertConfig, CrossScale, LgceConfig, NetworkConfig};
+pub use config::{BertConfig, CnnConfig, CnnStage, CrossScale, LgceConfig, NetworkConfig};
 pub use engine::{Language, Stem, TextEngine, VisionEngine};
 pub use model::{ImageFeatures, LanguageFeatures, LgceNetwork};
 pub use rrsis_kernels::{Helpers, MOST as MOST_THREADS, Precision, Team};

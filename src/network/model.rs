@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use super::cnn::{Cnn, CnnDecoder};
 use super::config::NetworkConfig;
 use super::decoder::Decoder;
 use super::lgce::Lgce;
@@ -32,16 +33,21 @@ impl LanguageFeatures {
     }
 }
 
-/// What of an image does not depend on the expression (see [`Swin::stem`]).
+/// What of an image does not depend on the expression (see [`Swin::stem`] and [`Cnn`]).
 #[derive(Clone, Debug)]
 pub struct ImageFeatures {
     stem: TokenMap,
+    /// For the CNN's decoder; empty without it.
+    seen: Vec<Tensor<4>>,
 }
 
 /// Swin with pixel-word attention, cross-scale enhancement and decoder (Fig. 4 without BERT).
 #[derive(Module, Debug)]
 pub struct LgceNetwork {
     pub(super) swin: Swin,
+    /// Absent in the paper's networks, both.
+    pub(super) cnn: Option<Cnn>,
+    pub(super) cnn_decoder: Option<CnnDecoder>,
     /// Absent in the LAVT baseline.
     pub(super) lgce: Option<Lgce>,
     pub(super) decoder: Decoder,
@@ -52,6 +58,11 @@ impl LgceNetwork {
     pub fn new(config: &NetworkConfig, device: &Device) -> Self {
         Self {
             swin: Swin::new(config, device),
+            cnn: config.cnn.as_ref().map(|cnn| Cnn::new(cnn, device)),
+            cnn_decoder: config
+                .cnn
+                .as_ref()
+                .map(|cnn| CnnDecoder::new(config, cnn, device)),
             lgce: config
                 .lgce
                 .as_ref()
@@ -64,8 +75,13 @@ impl LgceNetwork {
     ///
     /// `image`: normalised RGB `[batch, 3, height, width]`.
     pub fn encode_image(&self, image: Tensor<4>, trace: &mut Trace) -> ImageFeatures {
+        let seen = match (&self.cnn, &self.cnn_decoder) {
+            (Some(cnn), Some(decoder)) => decoder.see(cnn.forward(image.clone())),
+            _ => Vec::new(),
+        };
         ImageFeatures {
             stem: self.swin.stem(image, trace),
+            seen,
         }
     }
 
@@ -85,6 +101,12 @@ impl LgceNetwork {
             None => (v3, v4),
         };
         let maps = [v1, v2, v3, v4].map(TokenMap::into_nchw);
-        self.decoder.forward(maps, trace)
+        let logits = self.decoder.forward(maps, trace);
+        let Some(decoder) = &self.cnn_decoder else {
+            return logits;
+        };
+        let term = decoder.forward(image.seen, language);
+        let background = logits.clone().narrow(1, 0, 1);
+        Tensor::cat(vec![background, logits.narrow(1, 1, 1) + term], 1)
     }
 }

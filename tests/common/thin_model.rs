@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
-use rrsis::network::{Bert, BertConfig, LgceNetwork, NetworkConfig};
+use rrsis::network::{Bert, BertConfig, CnnConfig, CnnStage, LgceNetwork, NetworkConfig};
 use rrsis::weights::Manifest;
 use rrsis::weights::export::write_model_dir;
 use rrsis::weights::import::Imported;
@@ -28,6 +28,18 @@ pub fn thin() -> NetworkConfig {
             intermediate_size: 64,
             ..BertConfig::minilm_l6()
         },
+        cnn: Some(CnnConfig {
+            stem: 8,
+            stages: [
+                [1, 3, 1, 1, 8],
+                [2, 3, 2, 3, 12],
+                [1, 5, 2, 3, 16],
+                [1, 3, 2, 3, 24],
+            ]
+            .map(CnnStage::new)
+            .to_vec(),
+            width: 16,
+        }),
         decoder_hidden: 16,
         image_size: 64,
         ..NetworkConfig::rrsis_small()

@@ -13,7 +13,7 @@ use super::formula;
 #[test]
 fn every_variant_gives_the_twins_numbers() {
     let goldens = repository("tests/goldens");
-    for variant in ["paper", "no_fusion", "no_language", "lavt"] {
+    for variant in ["paper", "no_fusion", "no_language", "lavt", "cnn"] {
         let folder = goldens.join(format!("{variant}_tiny"));
         let meta = std::fs::read_to_string(folder.join("meta.json")).expect("meta.json");
         let meta: Value = serde_json::from_str(&meta).expect("JSON");
@@ -21,6 +21,7 @@ fn every_variant_gives_the_twins_numbers() {
         let is = |cross_scale| config.lgce.is_some() && config.cross_scale == cross_scale;
         match variant {
             "lavt" => assert!(config.lgce.is_none()),
+            "cnn" => assert!(config.cnn.is_some() && is(CrossScale::Paper)),
             "no_fusion" => assert!(is(CrossScale::None)),
             _ => assert!(is(CrossScale::Paper)),
         }
@@ -43,7 +44,7 @@ fn every_variant_gives_the_twins_numbers() {
 #[test]
 fn the_variants_differ() {
     let goldens = repository("tests/goldens");
-    let logits = ["paper", "no_fusion", "no_language", "lavt"].map(|variant| {
+    let logits = ["paper", "no_fusion", "no_language", "lavt", "cnn"].map(|variant| {
         let case = goldens.join(format!("{variant}_tiny/case0.safetensors"));
         let case = read_checkpoint(&case).expect("readable");
         floats(&case["logits"])

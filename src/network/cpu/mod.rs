@@ -9,6 +9,7 @@
 //! Images and expressions come one at a time. Tokens are `[height * width, channels]`, row-major.
 
 mod bert;
+mod cnn;
 mod decoder;
 mod lgce;
 mod parameters;
@@ -18,6 +19,7 @@ mod swin;
 use rrsis_kernels::{AttentionScratch, ConvScratch, LayerNorm, Map, Precision, Scratch, Team};
 
 pub use self::bert::{CpuBert, Words};
+use self::cnn::Cnn;
 use self::decoder::Decoder;
 use self::lgce::Lgce;
 use self::swin::Swin;
@@ -32,6 +34,7 @@ const EPSILON: f32 = 1e-5;
 #[derive(Debug)]
 pub struct CpuNetwork {
     swin: Swin,
+    cnn: Option<Cnn>,
     lgce: Option<Lgce>,
     decoder: Decoder,
 }
@@ -45,6 +48,15 @@ pub struct Tokens {
     pub height: usize,
     /// Columns of the map.
     pub width: usize,
+}
+
+/// What of an image does not depend on the expression.
+#[derive(Clone, Debug, Default)]
+pub struct ImageTokens {
+    /// What leaves the blocks of stage 1.
+    pub stem: Tokens,
+    /// What a convolutional encoder has seen, for its decoder; empty without one.
+    pub seen: Vec<Tokens>,
 }
 
 /// Who computes the network, and what is written between its blocks, kept from one image to the next.
@@ -113,6 +125,10 @@ impl CpuNetwork {
     pub fn new(network: &LgceNetwork, config: &NetworkConfig, precision: Precision) -> Self {
         Self {
             swin: Swin::new(&network.swin, precision),
+            cnn: match (&network.cnn, &network.cnn_decoder) {
+                (Some(cnn), Some(decoder)) => Some(Cnn::new(cnn, decoder, precision)),
+                _ => None,
+            },
             lgce: network.lgce.as_ref().map(|lgce| Lgce::new(lgce, precision)),
             decoder: Decoder::new(&network.decoder, config, precision),
         }
@@ -127,27 +143,39 @@ impl CpuNetwork {
         [height, width]: [usize; 2],
         workspace: &mut Workspace,
         trace: &mut Trace,
-    ) -> Tokens {
-        self.swin.stem(image, [height, width], workspace, trace)
+    ) -> ImageTokens {
+        let size = [height, width];
+        ImageTokens {
+            seen: match &self.cnn {
+                Some(cnn) => cnn.see(image, size, workspace),
+                None => Vec::new(),
+            },
+            stem: self.swin.stem(image, size, workspace, trace),
+        }
     }
 
-    /// The rest. `stem`: what [`Self::encode_image`] gave.
+    /// The rest. `image`: what [`Self::encode_image`] gave.
     pub fn forward(
         &self,
-        stem: &Tokens,
+        image: &ImageTokens,
         words: &Words,
         workspace: &mut Workspace,
         trace: &mut Trace,
     ) -> Logits {
         // V1 and V2 are maps already; LGCE works on V3 and V4.
-        let [v3, v4] = self.swin.encode(stem, words, workspace, trace);
+        let [v3, v4] = self.swin.encode(&image.stem, words, workspace, trace);
         let (v3, v4) = match &self.lgce {
             Some(lgce) => lgce.forward(v3, v4, words, workspace, trace),
             None => (v3, v4),
         };
         v3.write_into(&mut workspace.maps[2]);
         v4.write_into(&mut workspace.maps[3]);
-        self.decoder.forward(workspace, trace)
+        let mut logits = self.decoder.forward(workspace, trace);
+        if let Some(cnn) = &self.cnn {
+            let (_, foreground) = logits.values.split_at_mut(logits.height * logits.width);
+            cnn.add(&image.seen, words, foreground, workspace);
+        }
+        logits
     }
 }
 

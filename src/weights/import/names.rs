@@ -129,6 +129,8 @@ const NAMES: &[(&str, &str)] = &[
         r"^fusion (\d) revert\.linear\.",
         "model.classifier.msb1.msb.revert_projs.$1.2.",
     ),
+    // The convolutional encoder: only here and in the twin.
+    (r"^(cnn|cnn_decoder)\.", "model.$1."),
     // Decoder: its first level (for V3) carries the number 4 upstream.
     (
         r"^decoder\.levels\.0\.conv(\d)\.",
