@@ -103,6 +103,7 @@ def main() -> None:
     p.add_argument("--crop", type=int, default=256)
     p.add_argument("--lr", type=float, default=1e-3, help="of the pyramid; the CNN gets three tenths")
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--out", type=Path, help="file for the CNN's weights, under their published names (join.py --cnn)")
     p.add_argument("--seed", type=int, default=0)
     o = p.parse_args()
     torch.set_num_threads(o.threads)
@@ -133,6 +134,8 @@ def main() -> None:
         if step % 50 == 0:
             print(f"step {step} {100 * done:.0f} % loss {loss.item():.3f}", flush=True)
     net.eval()
+    if o.out:
+        torch.save(net.cnn.state_dict(), o.out)
     seen: dict[int, Tensor] = {}
 
     @torch.no_grad()
