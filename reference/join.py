@@ -1,9 +1,9 @@
 """Teach a convolutional encoder to answer expressions by itself, and put it beside a trained network, which stays as it is.
 
 The network has seen its training scenes so often that nothing learns from them beside it: a CNN whose features were let into V_1..V_3
-changed nothing on other places (docs/training-log.md, run 14). So EfficientNet-Lite0, which has seen ImageNet, learns alone, from the
-crops that `train.py` draws; and the sum of both opinions is the answer. The CNN also answers, through linear maps that are thrown away,
-where each concept is. Resumable.
+changed nothing on other places (docs/training-log.md, run 13). So EfficientNet-Lite0, which has seen ImageNet, learns alone, from the
+crops that `train.py` draws; and the answer is the sum of both log-odds, less those of what is known before (`PRIOR`). The CNN also
+answers, through linear maps that are thrown away, where each concept is. Resumable.
 
     python join.py --checkpoint aligned.pth --tokenizer TOKENIZER --data DATA --out RUN --minutes 45
 """
@@ -33,6 +33,8 @@ from teacher import packaged_weights
 from train import learning_rate, loss_of, save
 from triplets import TripletSampler, load_triplets
 
+#: log-odds of a pixel before anybody looks: both opinions hold them, and their sum may hold them once only. About a pixel in three, chosen on val
+PRIOR = -0.75
 #: the share of the learning rate that each part gets
 RATES = {"cnn.": 0.3, "cnn_decoder.": 1.0, "heads.": 1.0}
 
@@ -132,7 +134,7 @@ def main() -> None:
         """The CNN's logits without the network's, and its maps."""
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             maps = net.model.cnn(pixels)
-            return F.pad(net.model.cnn_decoder(maps, sentence), (0, 0, 0, 0, 1, 0)).float(), maps
+            return F.pad(net.model.cnn_decoder(maps, sentence) + PRIOR, (0, 0, 0, 0, 1, 0)).float(), maps
 
     def look() -> None:
         if pairs:
