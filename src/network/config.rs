@@ -382,8 +382,12 @@ impl CnnConfig {
             if ![1, 3, 5, 7].contains(&stage.kernel) {
                 return invalid("cnn.stages.kernel", stage.kernel, "1, 3, 5 or 7");
             }
-            if !(1..=2).contains(&stage.stride) {
-                return invalid("cnn.stages.stride", stage.stride, "1 or 2");
+            if !(1..=2).contains(&stage.stride) || stage.stride > stage.kernel {
+                return invalid(
+                    "cnn.stages.stride",
+                    stage.stride,
+                    "1 or 2, at most the kernel",
+                );
             }
             if !(1..=64).contains(&stage.expansion) {
                 return invalid("cnn.stages.expansion", stage.expansion, "1 to 64");
@@ -417,6 +421,7 @@ mod tests {
                 (|cnn| cnn.stages.truncate(3)) as fn(&mut CnnConfig),
             ),
             ("cnn.stages.kernel", |cnn| cnn.stages[1].kernel = 4),
+            ("cnn.stages.stride", |cnn| cnn.stages[1].kernel = 1),
             ("cnn.width", |cnn| cnn.width = 0),
         ] {
             let mut cnn = lite.clone();
