@@ -12,6 +12,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use rrsis_kernels::padding;
 
 use super::config::{CNN_MAPS, CnnConfig, NetworkConfig};
 use super::differentiable::{gelu, upsample};
@@ -181,14 +182,6 @@ impl CnnDecoder {
     }
 }
 
-/// Zeros around a line of `size` values, before and after it, so that a convolution leaves 1 / `stride` of
-/// them; what is odd goes after.
-pub(super) fn padding(size: usize, kernel: usize, stride: usize) -> [usize; 2] {
-    let span = (size.div_ceil(stride).max(1) - 1) * stride + kernel;
-    let total = span.saturating_sub(size);
-    [total / 2, total - total / 2]
-}
-
 /// `layer` on a map with [`padding`] around it.
 fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
     let [_, _, height, width] = map.dims();
@@ -207,24 +200,4 @@ fn relu6(map: Tensor<4>) -> Tensor<4> {
 
 fn conv1x1(input: usize, output: usize, device: &Device) -> Conv2d {
     Conv2dConfig::new([input, output], [1, 1]).init(device)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::padding;
-
-    #[test]
-    fn a_line_is_divided_by_the_stride_and_rounded_up() {
-        for size in 1..40 {
-            for (kernel, stride) in [(1, 1), (3, 1), (5, 1), (3, 2), (5, 2), (7, 2)] {
-                let [before, after] = padding(size, kernel, stride);
-                let outputs = (size + before + after - kernel) / stride + 1;
-                assert_eq!(outputs, size.div_ceil(stride), "{size} {kernel} {stride}");
-            }
-        }
-        // Even sizes, which training sees.
-        assert_eq!(padding(64, 3, 2), [0, 1]);
-        assert_eq!(padding(64, 5, 2), [1, 2]);
-        assert_eq!(padding(64, 5, 1), [2, 2]);
-    }
 }

@@ -73,6 +73,14 @@ impl Depthwise {
     }
 }
 
+/// Zeros around a line of `size` values, before and after it, so that a convolution leaves 1 / `stride` of
+/// them, rounded up; what is odd goes after.
+pub fn padding(size: usize, kernel: usize, stride: usize) -> [usize; 2] {
+    let span = (size.div_ceil(stride).max(1) - 1) * stride + kernel;
+    let total = span.saturating_sub(size);
+    [total / 2, total - total / 2]
+}
+
 struct Line<'a> {
     of: &'a Depthwise,
     lines: &'a [&'a [f32]],
@@ -177,5 +185,20 @@ mod tests {
         relu6(&mut values);
         assert!(values[0].is_nan());
         assert_eq!(values[1..], [0.0, 6.0, 3.0]);
+    }
+
+    #[test]
+    fn a_line_is_divided_by_the_stride_and_rounded_up() {
+        for size in 1..40 {
+            for (kernel, stride) in [(1, 1), (3, 1), (5, 1), (3, 2), (5, 2), (7, 2)] {
+                let [before, after] = padding(size, kernel, stride);
+                let outputs = (size + before + after - kernel) / stride + 1;
+                assert_eq!(outputs, size.div_ceil(stride), "{size} {kernel} {stride}");
+            }
+        }
+        // Even sizes, which training sees.
+        assert_eq!(padding(64, 3, 2), [0, 1]);
+        assert_eq!(padding(64, 5, 2), [1, 2]);
+        assert_eq!(padding(64, 5, 1), [2, 2]);
     }
 }

@@ -3,7 +3,7 @@
 //! What is wide lives for as long as the depthwise convolution needs it: a line goes through all three
 //! layers before the next one is begun, and never reaches main memory.
 
-use crate::depthwise::Depthwise;
+use crate::depthwise::{Depthwise, padding};
 use crate::linear::{Block, Linear, Scratch, Then};
 use crate::product::HEIGHT;
 use crate::team::reserve;
@@ -111,15 +111,12 @@ impl InvertedResidual {
             ..
         } = self.depthwise;
         let line = self.depthwise.line(columns).max(width) * wide;
-        let before = |size: usize, outputs: usize| {
-            ((outputs - 1) * stride + kernel).saturating_sub(size) / 2
-        };
         let shape = Shape {
             height,
             width,
             columns,
-            above: before(height, rows),
-            left: before(width, columns),
+            above: padding(height, kernel, stride)[0],
+            left: padding(width, kernel, stride)[0],
             line,
         };
         let Scratch { team, blocks } = scratch;

@@ -40,6 +40,7 @@ mod testing;
 
 pub use attention::{AttentionScratch, Counts, Rows, Windows, attention, window_attention};
 pub use conv::{Conv3x3, ConvScratch};
+pub use depthwise::padding;
 pub use embedding::Embedding;
 pub use gate::{add_gated, add_products, multiply};
 pub use gelu::gelu;

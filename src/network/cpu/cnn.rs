@@ -3,7 +3,7 @@
 use burn::nn::conv::Conv2d;
 use rrsis_kernels::{
     Conv3x3, InvertedResidual, LayerNorm, Linear, Matrix, Piece, Precision, Team, Then, Write,
-    add_products, mean, relu,
+    add_products, mean, padding, relu,
 };
 
 use super::bert::Words;
@@ -199,7 +199,7 @@ fn neighbourhoods(
 ) -> [usize; 2] {
     let [kernel, stride] = STEM;
     let size = [height, width].map(|size| size.div_ceil(stride));
-    let [above, left] = [height, width].map(|size| cnn::padding(size, kernel, stride)[0]);
+    let [above, left] = [height, width].map(|size| padding(size, kernel, stride)[0]);
     let inputs = 3 * kernel * kernel;
     let out = grown(out, size[0] * size[1] * inputs);
     team.each_part(out, size[1] * inputs, |row, pixels| {
