@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from aerial import CropSampler, cutouts, load_split, normalise
 from expressions import TextFeatures
-from pairs import labelled_pairs, triplet_pairs, validate
+from pairs import held_out, validate
 from rrsis_twin import Rrsis
 from rrsis_twin.config import CnnConfig
 from rrsis_twin.decoder import masked_mean, upsample
@@ -117,14 +117,7 @@ def main() -> None:
     folders = [(Path(folder), float(share)) for folder, share in (t.rsplit("=", 1) for t in o.triplets)]
     triplets = [(TripletSampler(load_triplets(folder, "train")), share) for folder, share in folders]
     sampler = CropSampler(scenes, rng, net.config.image_size, o.per_image, cutouts(scenes, o.data / "train"), triplets)
-    pairs, absent = [], []
-    for folder, _ in folders:
-        if (folder / "output_phrase_val.txt").exists():
-            pairs, absent = triplet_pairs(load_triplets(folder, "val"), o.validate)
-            break
-    if o.pairs:
-        more, nothing = labelled_pairs(o.pairs)
-        pairs, absent = pairs + more, absent + nothing
+    pairs, absent = held_out([folder for folder, _ in folders], o.validate, o.pairs)
     print(f"{sum(p.numel() for _, p in of_run) / 1e6:.2f} M parameters learn; ready after {time.monotonic() - started:.0f} s", flush=True)
 
     def elapsed() -> float:

@@ -15,7 +15,7 @@ from aerial import NEVER, Scene, normalise, target, tensor
 from augment import IGNORE
 from expressions import LABELS, TextFeatures
 from rrsis_twin import Rrsis
-from triplets import TripletScene
+from triplets import TripletScene, load_triplets
 
 
 @dataclass
@@ -73,6 +73,19 @@ def labelled_pairs(folder: Path) -> tuple[list[Pair], list[Pair]]:
         mask = (np.asarray(Image.open(next((folder / "masks").glob(f"{name}.*"))).convert("L")) > 0).astype(np.uint8)
         pairs.append(Pair(SimpleNamespace(image=image), "pairs", expression, mask))
     return [p for p in pairs if p.mask.any()], [p for p in pairs if not p.mask.any()]
+
+
+def held_out(folders: list[Path], limit: int, labelled: Path | None) -> tuple[list[Pair], list[Pair]]:
+    """Present and absent targets that a run is looked at with: of the first folder with a val split, and of a hand-labelled one."""
+    pairs, absent = [], []
+    for folder in folders:
+        if (folder / "output_phrase_val.txt").exists():
+            pairs, absent = triplet_pairs(load_triplets(folder, "val"), limit)
+            break
+    if labelled:
+        more, nothing = labelled_pairs(labelled)
+        pairs, absent = pairs + more, absent + nothing
+    return pairs, absent
 
 
 @torch.no_grad()

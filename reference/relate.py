@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from aerial import CropSampler, cutouts, load_split, normalise, tensor
 from augment import IGNORE, photometric
 from expressions import ELSEWHERE, LABELS, TextFeatures, draw
-from pairs import labelled_pairs, triplet_pairs, validate
+from pairs import held_out, validate
 from relations import MIN_PIXELS, PAIRINGS, related
 from rrsis_twin import Rrsis
 from rrsis_twin.decoder import upsample
@@ -182,14 +182,7 @@ def main() -> None:
     triplets = [(TripletSampler(load_triplets(folder, "train")), share) for folder, share in folders]
     sampler = CropSampler(scenes, rng, net.config.image_size, o.per_image, cutouts(scenes, o.data / "train"), triplets)
     batches = Questions(sampler, o.per_image).batches(o.images, o.share, o.crop)
-    pairs, absent = [], []
-    for folder, _ in folders:
-        if (folder / "output_phrase_val.txt").exists():
-            pairs, absent = triplet_pairs(load_triplets(folder, "val"), o.validate)
-            break
-    if o.pairs:
-        more, nothing = labelled_pairs(o.pairs)
-        pairs, absent = pairs + more, absent + nothing
+    pairs, absent = held_out([folder for folder, _ in folders], o.validate, o.pairs)
     print(f"{sum(p.numel() for _, p in of_run) / 1e6:.2f} M parameters learn; {len(sampler.by_relation)} relations; ready after {time.monotonic() - started:.0f} s", flush=True)
 
     def elapsed() -> float:
