@@ -6,6 +6,8 @@ mod command;
 mod common;
 #[path = "common/drawn_scenes.rs"]
 mod drawn_scenes;
+#[path = "common/thin_model.rs"]
+mod thin_model;
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +18,7 @@ use command::{rrsis, text};
 use drawn_scenes::write_scenes;
 use rrsis::mask::Mask;
 use rrsis::metrics::Overlap;
-use rrsis::network::{BertConfig, CnnConfig, CnnStage, NetworkConfig};
+use rrsis::network::{BertConfig, NetworkConfig};
 use rrsis::platform::{ComputeDevice, DeviceChoice};
 use rrsis::training::checkpoint::State;
 use rrsis::training::config::{AugmentationConfig, NetworkChoice, OptimizerConfig};
@@ -42,18 +44,7 @@ fn tiny() -> NetworkConfig {
             intermediate_size: 32,
             ..BertConfig::minilm_l6()
         },
-        cnn: Some(CnnConfig {
-            stem: 8,
-            stages: [
-                [1, 3, 1, 1, 8],
-                [2, 3, 2, 3, 12],
-                [1, 5, 2, 3, 16],
-                [1, 3, 2, 3, 24],
-            ]
-            .map(CnnStage::new)
-            .to_vec(),
-            width: 16,
-        }),
+        cnn: thin_model::thin().cnn,
         decoder_hidden: 16,
         image_size: 64,
         ..NetworkConfig::rrsis_small()
