@@ -13,8 +13,9 @@ use rrsis::mask::MarginMap;
 use rrsis::network::NetworkConfig;
 use rrsis::platform::DeviceChoice;
 use rrsis::segmenter::{SegmentOptions, Segmentation, Segmenter, Tiling};
+use rrsis::weights::Manifest;
 use rrsis::weights::quantization::Quantization;
-use thin_model::{thin, untrained, write};
+use thin_model::{thin, untrained, write, write_with};
 
 fn gradient(width: usize, height: usize) -> Raster {
     let rgb = (0..width * height)
@@ -258,6 +259,28 @@ fn fewer_bits_stay_close_to_full_precision() {
             "off by {off} at a spread of {largest}"
         );
     }
+}
+
+#[test]
+fn the_language_encoder_may_be_stored_in_fewer_bits() {
+    let config = thin();
+    let network = untrained(&config);
+    let image = gradient(64, 64);
+    let [(all, margin), (mixed, other)] = [None, Some(Quantization::Q4)].map(|text| {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut manifest = Manifest::new("thin", config.clone(), Quantization::Q8);
+        manifest.text_quantization = text;
+        write_with(&network, manifest, dir.path());
+        let bytes = ["text.bpk", "vision.bpk"].map(|file| {
+            let file = std::fs::metadata(dir.path().join(file)).expect("written");
+            file.len()
+        });
+        let margin = segment(dir.path(), &image, &SegmentOptions::default()).margin;
+        (bytes, margin.data)
+    });
+    assert!(mixed[0] < all[0] * 2 / 3, "{mixed:?} and {all:?}");
+    assert_eq!(mixed[1], all[1]);
+    assert_ne!(margin, other);
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub(super) struct Import {
     /// How parameters are stored.
     #[arg(long, value_enum, default_value = "q8")]
     quantize: Storage,
+    /// How those of the language encoder are [default: as the others].
+    #[arg(long, value_enum, value_name = "STORAGE")]
+    quantize_text: Option<Storage>,
     /// JSON file with what the manifest should say: name, description, threshold, licenses, scores.
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
@@ -48,6 +51,17 @@ enum Storage {
     F16,
     Q8,
     Q4,
+}
+
+impl From<Storage> for Quantization {
+    fn from(storage: Storage) -> Self {
+        match storage {
+            Storage::F32 => Self::F32,
+            Storage::F16 => Self::F16,
+            Storage::Q8 => Self::Q8,
+            Storage::Q4 => Self::Q4,
+        }
+    }
 }
 
 /// What the checkpoint cannot say about itself.
@@ -68,12 +82,6 @@ impl Import {
             Some(path) => read_json(path)?,
             None => Card::default(),
         };
-        let quantization = match self.quantize {
-            Storage::F32 => Quantization::F32,
-            Storage::F16 => Quantization::F16,
-            Storage::Q8 => Quantization::Q8,
-            Storage::Q4 => Quantization::Q4,
-        };
         let mut tensors = read_checkpoint(&self.checkpoint)?;
         if let Some(path) = &self.bert {
             read_language_encoder(path, &mut tensors)?;
@@ -85,7 +93,8 @@ impl Import {
             let directory = self.out.file_name().unwrap_or_default();
             directory.to_string_lossy().into_owned()
         });
-        let mut manifest = Manifest::new(&name, config, quantization);
+        let mut manifest = Manifest::new(&name, config, self.quantize.into());
+        manifest.text_quantization = self.quantize_text.map(Quantization::from);
         manifest.description = card.description;
         manifest.licenses = card.licenses;
         manifest.scores = card.scores;
@@ -96,7 +105,7 @@ impl Import {
             Some(path) => read(path)?,
             None => WORDPIECE.to_vec(),
         };
-        let manifest = write_model_dir(&imported, &tokenizer, manifest, quantization, &self.out)?;
+        let manifest = write_model_dir(&imported, &tokenizer, manifest, &self.out)?;
 
         if !imported.dropped.is_empty() {
             println!(
@@ -115,7 +124,7 @@ impl Import {
             "  {} text and {} vision parameters, {}",
             manifest.parameters.text,
             manifest.parameters.vision,
-            quantization.name()
+            manifest.storage()
         );
         Ok(())
     }

@@ -59,7 +59,7 @@ fn card(inspection: &Inspection) -> String {
         thousands(manifest.parameters.text + manifest.parameters.vision),
     );
 
-    card += &format!("\nFiles, stored as {}\n", manifest.quantization.name());
+    card += &format!("\nFiles, stored as {}\n", manifest.storage());
     let header = ["part", "file", "bytes", "checked"].map(String::from);
     let mut rows = vec![header.to_vec()];
     let mut bytes = 0;

@@ -398,8 +398,8 @@ impl Trainer<'_> {
     /// interrupt came first.
     fn validate(&mut self, epoch: usize, per_epoch: usize) -> Result<bool> {
         let snapshot = self.learning.snapshot();
-        let quantization = Quantization::F32;
-        let mut manifest = Manifest::new(&self.run.config.name, self.network.clone(), quantization);
+        let (name, network) = (&self.run.config.name, self.network.clone());
+        let mut manifest = Manifest::new(name, network, Quantization::F32);
         let segmenter = Segmenter::assemble(
             manifest.clone(),
             self.run.device.clone(),
@@ -423,7 +423,7 @@ impl Trainer<'_> {
             );
             manifest.scores = self.scores(&report, epoch);
             let out = self.run.path(BEST);
-            write_model_dir(&snapshot, &self.run.tokenizer, manifest, quantization, &out)?;
+            write_model_dir(&snapshot, &self.run.tokenizer, manifest, &out)?;
             self.progress.best = Some(Best { epoch, score });
         }
         self.progress.validated_epochs = epoch;

@@ -6,7 +6,6 @@ use burn::module::Module;
 
 use super::import::Imported;
 use super::manifest::{Manifest, ModelFile, ParameterCount, Part};
-use super::quantization::Quantization;
 use super::shard::{pack, parameters_of};
 use crate::error::{ConfigError, Error, Result};
 use crate::expression::ExpressionTokenizer;
@@ -14,8 +13,8 @@ use crate::expression::ExpressionTokenizer;
 /// Writes `imported` as a model directory at `out`; its files replace those of the same names
 /// once all of them are written; other files there stay.
 ///
-/// `manifest` brings name, configuration, threshold, licences and scores; its files and parameter
-/// counts are filled in here. `tokenizer` is the content of a `tokenizer.json`.
+/// `manifest` brings name, configuration, threshold, licences, scores and how parameters are stored; its
+/// files and parameter counts are filled in here. `tokenizer` is the content of a `tokenizer.json`.
 ///
 /// # Errors
 /// [`Error::Expression`] where the tokenizer cannot be read, [`Error::Config`] where it has more
@@ -25,7 +24,6 @@ pub fn write_model_dir(
     imported: &Imported,
     tokenizer: &[u8],
     mut manifest: Manifest,
-    quantization: Quantization,
     out: &Path,
 ) -> Result<Manifest> {
     let pieces = ExpressionTokenizer::from_json(tokenizer)?.vocabulary();
@@ -39,15 +37,19 @@ pub fn write_model_dir(
     }
     let text = parameters_of(&imported.text)?;
     let vision = parameters_of(&imported.vision)?;
-    manifest.quantization = quantization;
     manifest.parameters = ParameterCount {
         text: imported.text.num_params() as u64,
         vision: imported.vision.num_params() as u64,
     };
+    let of_text = manifest.text_quantization.unwrap_or(manifest.quantization);
     let files = [
         (Part::Tokenizer, "tokenizer.json", tokenizer.to_vec()),
-        (Part::Text, "text.bpk", pack(text, quantization)?),
-        (Part::Vision, "vision.bpk", pack(vision, quantization)?),
+        (Part::Text, "text.bpk", pack(text, of_text)?),
+        (
+            Part::Vision,
+            "vision.bpk",
+            pack(vision, manifest.quantization)?,
+        ),
     ];
     manifest.files = files
         .iter()

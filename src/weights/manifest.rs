@@ -32,6 +32,9 @@ pub struct Manifest {
     pub threshold: f32,
     /// How the parameters are stored.
     pub quantization: Quantization,
+    /// How those of the language encoder are, where it is otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_quantization: Option<Quantization>,
     /// The files, in the order in which the network needs them.
     pub files: Vec<ModelFile>,
     /// Number of parameters of each part.
@@ -137,10 +140,23 @@ impl Manifest {
             config,
             threshold: 0.5,
             quantization,
+            text_quantization: None,
             files: Vec::new(),
             parameters: ParameterCount { text: 0, vision: 0 },
             licenses: Vec::new(),
             scores: serde_json::Value::Null,
+        }
+    }
+
+    /// How the parameters are stored, for people: `q8`, or `q8, the language encoder as q4`.
+    pub fn storage(&self) -> String {
+        match self.text_quantization {
+            Some(text) if text != self.quantization => format!(
+                "{}, the language encoder as {}",
+                self.quantization.name(),
+                text.name()
+            ),
+            _ => self.quantization.name().to_owned(),
         }
     }
 

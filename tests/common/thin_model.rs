@@ -60,12 +60,16 @@ pub fn untrained(config: &NetworkConfig) -> Imported {
 
 /// Writes a network to `out`, with the tokenizer of the default model.
 pub fn write(network: &Imported, config: &NetworkConfig, quantization: Quantization, out: &Path) {
+    let manifest = Manifest::new("thin", config.clone(), quantization);
+    write_with(network, manifest, out);
+}
+
+/// Writes a network as `manifest` says to `out`, with the tokenizer of the default model.
+pub fn write_with(network: &Imported, manifest: Manifest, out: &Path) {
     let tokenizer = super::common::read(super::common::repository(
         "models/rrsis-small/tokenizer.json",
     ));
-    let manifest = Manifest::new("thin", config.clone(), quantization);
-    write_model_dir(network, &tokenizer, manifest, quantization, out)
-        .expect("the model can be written");
+    write_model_dir(network, &tokenizer, manifest, out).expect("the model can be written");
 }
 
 /// Writes the thin network, untrained, to `out`.
