@@ -1,11 +1,13 @@
-//! Products of 8-bit weights with 7-bit activations.
+//! Products of integers of seven bits, in bytes.
 //!
-//! Weights are signed bytes with a scale for every output, as they are stored; activations are quantised
-//! where they are needed, every row by its own smallest and largest value: `x ≈ low + scale code` with
-//! codes from 0 to 127. The sum over the inputs is then
+//! Weights are from -63 to 63, with a scale for every output; activations are quantised where they are
+//! needed, every row by its own smallest and largest value: `x ≈ low + scale code` with codes from 0 to
+//! 127. The sum over the inputs is then
 //! `scale_row scale_output Σ code weight + low scale_output Σ weight`, whose last sum is known before.
-//! Seven bits are what the instruction `i32x4.relaxed_dot_i8x16_i7x16_add` gives the same result for on
-//! every processor. Sums are 32-bit integers, and the same wherever they are computed.
+//! Seven bits of an activation are what the instruction `i32x4.relaxed_dot_i8x16_i7x16_add` gives the same
+//! result for on every processor; with seven of a weight four products fit 16 bits, which saves every
+//! other step to 32 where that instruction is none. Sums are 32-bit integers, and the same wherever they
+//! are computed.
 
 use crate::product::{HEIGHT, Piece, Write, check, panel_width, write_row};
 use crate::simd::{self, Code, GROUP, Simd, Task, Weight, run, run_integers};
@@ -15,8 +17,10 @@ use crate::team::reserve;
 const ROWS: usize = 4;
 /// Largest code of an activation.
 const HIGHEST: f32 = 127.0;
+/// Largest magnitude of a weight's code.
+const LARGEST: f32 = 63.0;
 
-/// A packed right side of 8-bit weights, `inputs x outputs`.
+/// A packed right side of integers, `inputs x outputs`.
 #[derive(Clone, Debug, Default)]
 pub struct Matrix8 {
     inputs: usize,
@@ -67,14 +71,14 @@ impl Matrix8 {
             let largest = (0..inputs).fold(0.0f32, |largest, input| {
                 largest.max(value(input, output).abs())
             });
-            let scale = largest / 127.0;
+            let scale = largest / LARGEST;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             let mut sum = 0;
             let panel = output / width * width * inputs + output % width * GROUP;
             for input in 0..inputs {
                 let code = (value(input, output) * inverse)
                     .round()
-                    .clamp(-127.0, 127.0) as i8;
+                    .clamp(-LARGEST, LARGEST) as i8;
                 sum += i32::from(code);
                 let at = panel + input / GROUP * width * GROUP + input % GROUP;
                 matrix.panels[at] = Weight::from(code);
@@ -114,7 +118,7 @@ impl Matrix8 {
             let (low, high) = extremes(&row[..inputs]);
             // Both are NaN where a value is not finite.
             let largest = if -low > high { -low } else { high };
-            let scale = largest / 127.0;
+            let scale = largest / LARGEST;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             let mut sum = 0;
             let panel = output / width * width * inputs + output % width * GROUP;
@@ -349,18 +353,28 @@ unsafe fn tile_of<S: Simd>(
                 let row = row + index.min(rows - 1);
                 piece.values.as_ptr().add(row * piece.stride)
             });
-            for _ in 0..piece.length / GROUP {
-                let right = [
-                    S::load_weights(panel),
-                    S::load_weights(panel.add(S::LANES * GROUP)),
-                ];
+            let column = S::LANES * GROUP;
+            let groups = piece.length / GROUP;
+            for _ in 0..groups / 2 {
+                let first = [panel, panel.add(2 * column)].map(|at| S::load_weights(at));
+                let second =
+                    [panel.add(column), panel.add(3 * column)].map(|at| S::load_weights(at));
                 for (sums, left) in sums.iter_mut().zip(&mut left) {
+                    let codes = [*left, left.add(GROUP)].map(|at| S::load_codes(at));
+                    sums[0] = S::dot_twice(sums[0], first, codes, along);
+                    sums[1] = S::dot_twice(sums[1], second, codes, along);
+                    *left = left.add(2 * GROUP);
+                }
+                panel = panel.add(4 * column);
+            }
+            if groups % 2 == 1 {
+                let right = [panel, panel.add(column)].map(|at| S::load_weights(at));
+                for (sums, left) in sums.iter_mut().zip(&left) {
                     let codes = S::load_codes(*left);
                     sums[0] = S::dot(sums[0], right[0], codes, along);
                     sums[1] = S::dot(sums[1], right[1], codes, along);
-                    *left = left.add(GROUP);
                 }
-                panel = panel.add(2 * S::LANES * GROUP);
+                panel = panel.add(2 * column);
             }
         }
         sums
@@ -522,16 +536,21 @@ mod tests {
 
     #[test]
     fn every_way_of_multiplying_gives_the_same_sums() {
-        for (inputs, outputs, rows) in [(4, 1, 1), (24, 17, 3), (192, 96, 9)] {
+        for (inputs, outputs, rows) in [(4, 1, 1), (20, 2, 2), (24, 17, 3), (192, 96, 9)] {
             // Weights and activations of whole numbers, with the largest of each: nothing is rounded.
-            let matrix = Matrix8::pack(inputs, outputs, |input, output| {
-                ((input * 7 + output * 5) % 255) as f32 - 127.0
-            });
+            let weight = |input: usize, output: usize| match output {
+                0 => LARGEST,
+                1 => -LARGEST,
+                _ => ((input * 7 + output * 5) % 255) as f32 - 127.0,
+            };
+            let matrix = Matrix8::pack(inputs, outputs, weight);
             let mut codes = Codes::default();
             let mut given: Vec<f32> = numbers(rows * inputs, 1)
                 .iter()
                 .map(|value| (value * 30.0 + 64.0).round())
                 .collect();
+            // Sums that fit 16 bits just so.
+            given[..inputs].fill(HIGHEST);
             for row in given.chunks_exact_mut(inputs) {
                 (row[0], row[1]) = (0.0, HIGHEST);
             }
@@ -551,8 +570,7 @@ mod tests {
                 .flat_map(|row| (0..outputs).map(move |output| (row, output)))
                 .map(|(row, output)| {
                     let terms = row.iter().enumerate().map(|(input, value)| {
-                        let weight = ((input * 7 + output * 5) % 255) as f32 - 127.0;
-                        let code = (weight / scales[output]).round();
+                        let code = (weight(input, output) / scales[output]).round();
                         f64::from(*value) * f64::from(code)
                     });
                     (terms.sum::<f64>() * f64::from(scales[output])) as f32

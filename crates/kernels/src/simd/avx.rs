@@ -186,6 +186,24 @@ impl<const DOT: u8> Simd for Avx<DOT> {
         }
     }
     #[inline(always)]
+    unsafe fn dot_twice(
+        sums: __m256i,
+        weights: [__m256i; 2],
+        codes: [__m256i; 2],
+        ones: __m256i,
+    ) -> __m256i {
+        unsafe {
+            if DOT == PAIRS {
+                let pairs = _mm256_maddubs_epi16(codes[0], weights[0]);
+                let more = _mm256_maddubs_epi16(codes[1], weights[1]);
+                let fours = _mm256_add_epi16(pairs, more);
+                return _mm256_add_epi32(sums, _mm256_madd_epi16(fours, ones));
+            }
+            let sums = Self::dot(sums, weights[0], codes[0], ones);
+            Self::dot(sums, weights[1], codes[1], ones)
+        }
+    }
+    #[inline(always)]
     unsafe fn to_floats(values: __m256i) -> __m256 {
         unsafe { _mm256_cvtepi32_ps(values) }
     }

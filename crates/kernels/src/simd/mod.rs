@@ -108,6 +108,20 @@ pub(crate) trait Simd {
         codes: Self::Weights,
         along: Self::Integers,
     ) -> Self::Integers;
+    /// As [`Self::dot`] twice. Weights are from -63 to 63, activations from 0 to 127.
+    #[inline(always)]
+    unsafe fn dot_twice(
+        sums: Self::Integers,
+        weights: [Self::Weights; 2],
+        codes: [Self::Weights; 2],
+        along: Self::Integers,
+    ) -> Self::Integers {
+        // SAFETY: passed on.
+        unsafe {
+            let sums = Self::dot(sums, weights[0], codes[0], along);
+            Self::dot(sums, weights[1], codes[1], along)
+        }
+    }
     unsafe fn to_floats(values: Self::Integers) -> Self::Floats;
     /// Stores the bits of each float that `mask` has, the lowest 7 or fewer, a code a lane.
     unsafe fn store_codes(bits: Self::Floats, mask: Self::Floats, to: *mut Code);

@@ -22,7 +22,8 @@ pub(crate) use pairs::{PAIRS, choose_products, run_pairs, undecided};
 ///
 /// `i32x4.relaxed_dot_i8x16_i7x16_add` is one instruction where the processor has it (VNNI, dot products
 /// of ARM). Elsewhere V8 makes five of it, two of them a constant, and sums of two by
-/// `i16x8.relaxed_dot_i8x16_i7x16`, with what is left written out, take three. A module cannot ask which
+/// `i16x8.relaxed_dot_i8x16_i7x16`, with what is left written out, take three, or five for two of them: four
+/// products of codes below 128 and weights up to 63 fit 16 bits. A module cannot ask which
 /// processor this is, so that both are timed. What comes out is the same.
 #[cfg(feature = "relaxed-simd")]
 mod pairs {
@@ -190,6 +191,17 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
             let _ = along;
             i32x4_add(sums, i32x4_dot_i16x8(weights, codes))
         }
+    }
+    #[cfg(feature = "relaxed-simd")]
+    #[inline(always)]
+    unsafe fn dot_twice(sums: v128, weights: [v128; 2], codes: [v128; 2], along: v128) -> v128 {
+        if PAIRS {
+            let pairs = i16x8_relaxed_dot_i8x16_i7x16(weights[0], codes[0]);
+            let more = i16x8_relaxed_dot_i8x16_i7x16(weights[1], codes[1]);
+            return i32x4_add(sums, i32x4_dot_i16x8(i16x8_add(pairs, more), along));
+        }
+        let sums = i32x4_relaxed_dot_i8x16_i7x16_add(weights[0], codes[0], sums);
+        i32x4_relaxed_dot_i8x16_i7x16_add(weights[1], codes[1], sums)
     }
     #[inline(always)]
     unsafe fn to_floats(values: v128) -> v128 {
