@@ -2,7 +2,7 @@
 
     python restore.py MODEL --config configs/rrsis-small.json --out best.pth
 
-Weights come back as they were stored: from 8 bits, within half a step of what was trained.
+Weights come back as they were stored: from 8 or 4 bits, within half a step of what was trained.
 """
 
 from __future__ import annotations
@@ -21,11 +21,23 @@ from rrsis_twin import Rrsis, RrsisConfig
 
 #: the one table of names: ours on the left (a pattern), those of the published code on the right
 NAMES = Path(__file__).parent.parent / "src/weights/import/names.rs"
-DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8}
+DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U8": np.uint8}
+#: values of 4 bits that share a scale
+GROUP = 32
+
+
+def from_four_bits(codes: Tensor, scales: Tensor) -> Tensor:
+    """codes (rows, columns / 2): two neighbours of a row in a byte, the first in its low half, each 8 more than it is; scales: one for
+    GROUP rows of each column or for GROUP columns of each row. -> (rows, columns)."""
+    codes = codes.to(torch.uint8)
+    values = torch.stack([codes & 15, codes >> 4], -1).flatten(1).float() - 8
+    rows, columns = values.shape
+    axis = 0 if tuple(scales.shape) == (-(-rows // GROUP), columns) else 1
+    return values * scales.repeat_interleave(GROUP, axis)[:rows, :columns]
 
 
 def read_burnpack(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a burnpack file (magic, version, length of the CBOR header, header, data), 8-bit ones times their scales."""
+    """Every tensor of a burnpack file (magic, version, length of the CBOR header, header, data), integers times their scales."""
     content = path.read_bytes()
     magic, _version, length = struct.unpack_from("<4sHI", content)
     if magic != b"NRUB":
@@ -33,14 +45,17 @@ def read_burnpack(path: Path) -> dict[str, Tensor]:
     header = cbor2.loads(content[10:10 + length])
     # The data begins at a round address behind the header; offsets count from there.
     start = len(content) - max(t["data_offsets"][1] for t in header["tensors"].values())
-    found = {}
+    found, packed = {}, set()
     for name, t in header["tensors"].items():
         if t["dtype"] not in DTYPES:
             raise ValueError(f"{path}: {name} is {t['dtype']}; known are {', '.join(DTYPES)}")
+        packed |= {name} if t["dtype"] == "U8" else set()
         begin, end = (start + o for o in t["data_offsets"])
         found[name] = torch.from_numpy(np.frombuffer(content[begin:end], DTYPES[t["dtype"]]).reshape(t["shape"]).astype(np.float32))
     scales = {n: found.pop(n) for n in [n for n in found if n.endswith(".scale")]}
-    return {n: v * scales[f"{n}.scale"] if f"{n}.scale" in scales else v for n, v in found.items()}
+    for name, scale in ((n.removesuffix(".scale"), s) for n, s in scales.items()):
+        found[name] = from_four_bits(found[name], scale) if name in packed else found[name] * scale
+    return found
 
 
 def published_names() -> list[tuple[re.Pattern, str]]:
