@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from augment import IGNORE, Cutout, paste_vehicles, photometric
+from augment import IGNORE, RECOLOURED, Cutout, paste_vehicles, photometric
 from expressions import ATTRIBUTES, ELSEWHERE, LABELS, draw
 from relations import PAIRINGS, points_of_relations, related
 from triplets import TripletSampler, reworded
@@ -177,9 +177,11 @@ class CropSampler:
     """Batches of crops, each with `per_image` expressions; deterministic from its `random.Random`."""
 
     def __init__(self, scenes: list[Scene], rng: random.Random, full_size: int, per_image: int = 2, vehicles: list[Cutout] = (),
-                 triplets: list[tuple[TripletSampler, float]] = ()):
-        """`triplets`: samplers of triplets and their shares of the crops; the rest are crops of labelled scenes."""
+                 triplets: list[tuple[TripletSampler, float]] = (), recoloured: float = RECOLOURED):
+        """`triplets`: samplers of triplets and their shares of the crops; the rest are crops of labelled scenes. `recoloured`: the share
+        of the crops that take the colours of another scene."""
         self.rng, self.full_size, self.per_image, self.scenes, self.triplets = rng, full_size, per_image, scenes, triplets
+        self.recoloured = recoloured
         # As many buses and vans as cars.
         kinds = {k: [v for v in vehicles if v.concept == k] for k in ("car", "van", "bus")}
         self.vehicles = [v for k, of_kind in kinds.items() for v in (of_kind if k == "car" else of_kind * 3)]
@@ -295,7 +297,7 @@ class CropSampler:
         points = asked[0].points
         cut = self.cutter(self.box(scene, size, rng.choice(points) if len(points) and rng.random() < 0.9 else None), size)
         clean = cut(scene.image, Image.BILINEAR)
-        image = photometric(clean, rng, rng.choice(self.scenes).palette)
+        image = photometric(clean, rng, rng.choice(self.scenes).palette, self.recoloured)
         expressions, targets = [reworded(t.expression, rng) for t in asked], [np.asarray(cut(t.target())) for t in asked]
         if rng.random() < FOREIGN:
             expressions[-1], targets[-1] = draw(ELSEWHERE, rng), np.zeros_like(targets[-1])
@@ -329,7 +331,7 @@ class CropSampler:
             elif relation or scene.relates and rng.random() < RELATED:
                 self.ask_relations(related(label, scene.concepts, scene.gsd, size / (box[2] - box[0])), expressions, targets, relation)
         palette = rng.choice(self.scenes).palette
-        return photometric(image, rng, palette), image, expressions, targets
+        return photometric(image, rng, palette, self.recoloured), image, expressions, targets
 
     def ask_relations(self, found: list[tuple[str, np.ndarray]], expressions: list[str], targets: list[np.ndarray],
                       first: str | None = None) -> None:

@@ -10,10 +10,13 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 IGNORE = 255
+#: share of the crops that take the colours of another scene, unless told otherwise
+RECOLOURED = 0.35
 
 
-def photometric(image: Image.Image, rng: random.Random, palette: tuple[np.ndarray, np.ndarray] | None = None) -> Image.Image:
-    """Colour, contrast, haze, sharpness and compression; `palette` = (mean, std) of another scene, whose colours it may take."""
+def photometric(image: Image.Image, rng: random.Random, palette: tuple[np.ndarray, np.ndarray] | None = None,
+                recoloured: float = RECOLOURED) -> Image.Image:
+    """Colour, contrast, haze, sharpness and compression; `palette` = (mean, std) of another scene, whose colours it takes now and then."""
     if rng.random() < 0.25:
         n = image.size[0]
         m = int(n / rng.uniform(1.3, 2.6))
@@ -25,7 +28,7 @@ def photometric(image: Image.Image, rng: random.Random, palette: tuple[np.ndarra
         image.save(buffer, "JPEG", quality=rng.randint(25, 80))
         image = Image.open(buffer)
     x = np.asarray(image, np.float32) / 255
-    if palette is not None and rng.random() < 0.35:
+    if palette is not None and rng.random() < recoloured:
         part = rng.uniform(0.4, 1.0)
         # Never so dark that nothing can be seen.
         moved = (x - x.mean((0, 1))) / (x.std((0, 1)) + 0.02) * np.clip(palette[1], 0.08, 0.3) + np.clip(palette[0], 0.25, 0.7)

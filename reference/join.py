@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aerial import CropSampler, cutouts, load_split, normalise
+from augment import RECOLOURED
 from expressions import TextFeatures
 from pairs import held_out, validate
 from rrsis_twin import Rrsis
@@ -76,6 +77,7 @@ def main() -> None:
     p.add_argument("--images", type=int, default=12)
     p.add_argument("--per-image", type=int, default=5)
     p.add_argument("--crop", type=int, default=256)
+    p.add_argument("--recoloured", type=float, default=RECOLOURED, help="share of the crops that take the colours of another scene")
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--weight-decay", type=float, default=0.02)
     p.add_argument("--concepts", type=float, default=0.5, help="weight of where each concept is, asked of the CNN")
@@ -116,7 +118,7 @@ def main() -> None:
     scenes = load_split(o.data, "train")
     folders = [(Path(folder), float(share)) for folder, share in (t.rsplit("=", 1) for t in o.triplets)]
     triplets = [(TripletSampler(load_triplets(folder, "train")), share) for folder, share in folders]
-    sampler = CropSampler(scenes, rng, net.config.image_size, o.per_image, cutouts(scenes, o.data / "train"), triplets)
+    sampler = CropSampler(scenes, rng, net.config.image_size, o.per_image, cutouts(scenes, o.data / "train"), triplets, o.recoloured)
     pairs, absent = held_out([folder for folder, _ in folders], o.validate, o.pairs)
     print(f"{sum(p.numel() for _, p in of_run) / 1e6:.2f} M parameters learn; ready after {time.monotonic() - started:.0f} s", flush=True)
 
@@ -125,9 +127,12 @@ def main() -> None:
 
     def alone(pixels: Tensor, sentence: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The CNN's logits without the network's, and its maps."""
+        # Depthwise convolutions of halves have slow gradients on CPUs.
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             maps = net.model.cnn(pixels)
-            return F.pad(net.model.cnn_decoder(maps, sentence) + PRIOR, (0, 0, 0, 0, 1, 0)).float(), maps
+        with torch.autocast(device, torch.bfloat16):
+            term = net.model.cnn_decoder(maps, sentence)
+        return F.pad(term.float() + PRIOR, (0, 0, 0, 0, 1, 0)), maps
 
     def look() -> None:
         if pairs:

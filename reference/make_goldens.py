@@ -32,8 +32,9 @@ CONFIG = {
 }
 #: what a variant changes
 VARIANTS = {"paper": {}, "lavt": {"lgce": None}, "no_fusion": {"cross_scale": "none"},
-            "cnn": {"cnn": {"stem": 8, "width": 16, "stages": [{"repeats": n, "kernel": k, "stride": s, "expansion": e, "channels": c} for n, k, s, e, c in (
-                (1, 3, 1, 1, 8), (2, 3, 2, 3, 12), (1, 5, 2, 3, 16), (1, 3, 2, 3, 24), (2, 5, 1, 3, 20))]}},
+            "cnn": {"cnn": {"stem": 8, "width": 16, "stages": [
+                {"repeats": n, "kernel": k, "stride": s, "expansion": e, "channels": c} for n, k, s, e, c in (
+                    (1, 3, 1, 1, 8), (2, 3, 2, 3, 12), (1, 5, 2, 3, 16), (1, 3, 2, 3, 24), (2, 5, 1, 3, 20), (2, 5, 2, 2, 28))]}},
             "no_language": {"lgce": CONFIG["lgce"] | {"language_guidance": False}}}
 #: (height, width, token ids): "light-duty vehicle in the parking area" and "building", [CLS] and [SEP] included
 CASES = [(64, 64, [101, 2422, 1011, 4611, 4316, 1999, 1996, 5581, 2181, 102]), (58, 75, [101, 2311, 102])]

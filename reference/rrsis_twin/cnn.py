@@ -53,7 +53,7 @@ class Cnn(nn.Module):
         self.ends = c.ends()
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """image (B, 3, H, W) -> maps of strides 4, 8 and 16."""
+        """image (B, 3, H, W) -> maps of strides 4, 8 and on."""
         x = F.relu6(self.stem(image))
         maps = []
         for i, block in enumerate(self.blocks):
@@ -79,38 +79,45 @@ class Cnn(nn.Module):
 
 
 class CnnGate(nn.Module):
-    """GELU(W_visual LN(X)) * W_language(mean of the words): which of the CNN's features count is the expression's to say."""
+    """GELU(W_visual LN(X)) * W_language(mean of the words): which of the CNN's features count is the expression's to say, for every role anew."""
 
-    def __init__(self, d_in: int, width: int, lang: int):
+    def __init__(self, d_in: int, width: int, lang: int, roles: int):
         super().__init__()
+        self.roles = roles
         self.norm = nn.LayerNorm(d_in)
         self.visual = nn.Linear(d_in, width)
-        self.language = nn.Linear(lang, width)
+        self.language = nn.Linear(lang, roles * width)
 
     def see(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, width, h, w), the same for every expression."""
         return F.gelu(self.visual(self.norm(x.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
 
-    def forward(self, seen: Tensor, sentence: Tensor) -> Tensor:
-        """seen (B, width, h, w), sentence (R*B, L) -> (R*B, width, h, w)."""
-        return seen.repeat_interleave(len(sentence) // len(seen), 0) * self.language(sentence)[:, :, None, None]
+    def forward(self, seen: Tensor, sentence: Tensor) -> list[Tensor]:
+        """seen (B, width, h, w), sentence (R*B, L) -> (R*B, width, h, w) for each role."""
+        # Products with every expression of an image keep the channels last; copies of `seen` would not.
+        asked = self.language(sentence).view(len(seen), -1, self.roles, seen.shape[1], 1, 1)
+        return [(seen[:, None] * asked[:, :, role]).flatten(0, 1) for role in range(self.roles)]
 
 
 class CnnDecoder(nn.Module):
-    """What the expression lets through of three maps, from coarse to fine, to a term for the logit of the foreground."""
+    """What the expression lets through of the maps, from coarse to fine, to a term for the logit of the foreground.
+
+    What is meant and what it is near lie beside each other before every convolution: only so can it be asked for the one where the other is
+    not far ("building along the road").
+    """
 
     def __init__(self, c: CnnConfig, lang: int):
         super().__init__()
-        self.gates = nn.ModuleList(CnnGate(channels, c.width, lang) for channels in c.ends().values())
-        self.convs = nn.ModuleList(nn.Conv2d(c.width, c.width, 3, padding=1) for _ in self.gates[1:])
+        self.gates = nn.ModuleList(CnnGate(channels, c.width, lang, 2 if i else 1) for i, channels in enumerate(c.ends().values()))
+        self.convs = nn.ModuleList(nn.Conv2d(2 * c.width, c.width, 3, padding=1) for _ in self.gates[1:])
         self.out = nn.Conv2d(c.width, 1, 1)
 
     def forward(self, maps: list[Tensor], sentence: Tensor) -> Tensor:
-        """maps of strides 4, 8 and 16, sentence (R*B, L) -> (R*B, 1, H / 4, W / 4)."""
+        """maps of strides 4, 8 and on, sentence (R*B, L) -> (R*B, 1, H / 4, W / 4)."""
         asked = [gate(gate.see(x), sentence) for gate, x in zip(self.gates, maps, strict=True)]
-        x = asked.pop()
+        x, *near = asked.pop()
         for conv in self.convs:
-            x = F.relu(conv(x.contiguous(memory_format=torch.channels_last)))
-            finer = asked.pop()
+            x = F.relu(conv(torch.cat([x, *near], 1).contiguous(memory_format=torch.channels_last)))
+            finer, *near = asked.pop()
             x = finer + F.interpolate(x, finer.shape[2:], mode="bilinear", align_corners=True)
         return self.out(F.relu(x))

@@ -42,16 +42,16 @@ class CnnStage:
 
 @dataclass
 class CnnConfig:
-    """EfficientNet-Lite0 down to stride 16."""
+    """EfficientNet-Lite0 but for its last stage."""
 
     stem: int = 32
     stages: list[CnnStage] = field(default_factory=lambda: [CnnStage(1, 3, 1, 1, 16), CnnStage(2, 3, 2, 6, 24), CnnStage(2, 5, 2, 6, 40),
-                                                           CnnStage(3, 3, 2, 6, 80), CnnStage(3, 5, 1, 6, 112)])
+                                                           CnnStage(3, 3, 2, 6, 80), CnnStage(3, 5, 1, 6, 112), CnnStage(3, 5, 2, 6, 192)])
     #: channels in which words choose among its features
     width: int = 64
 
     def ends(self) -> dict[int, int]:
-        """Block -> its channels, for the last block of strides 4, 8 and 16."""
+        """Block -> its channels, for the last block of each stride from 4 on."""
         ends, stride, block = {}, 2, -1
         for s in self.stages:
             stride, block = stride * s.stride, block + s.repeats

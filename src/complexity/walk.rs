@@ -140,12 +140,13 @@ fn convolutional_encoder(ledger: &mut Ledger, config: &NetworkConfig, cnn: &CnnC
         ledger.layer_norm(pixels, channels);
         ledger.linear(pixels, channels, width, true);
         ledger.elements(pixels * width);
-        ledger.linear(1, config.bert.hidden_size, width, true);
+        let asked = width * CnnConfig::roles(index);
+        ledger.linear(1, config.bert.hidden_size, asked, true);
         // What the words ask for.
-        ledger.unseen(pixels * width);
+        ledger.unseen(pixels * asked);
         ledger.elements(pixels * width);
         if index > 0 {
-            ledger.convolution(pixels, width, width, 9, true);
+            ledger.convolution(pixels, asked, width, 9, true);
             ledger.upsample(4 * pixels, width);
             ledger.unseen(4 * pixels * width);
         } else {

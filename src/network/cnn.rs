@@ -1,8 +1,7 @@
 //! A convolutional encoder with a small decoder of its own, whose opinion is added to the network's.
 //!
 //! Not in the paper, and absent unless the configuration asks for it. No Swin of a size for browsers has
-//! been trained on ImageNet; EfficientNet-Lite0 has, and at stride 16 it has seen most of what it knows
-//! of materials and shapes in 0.7 million parameters. Its maps do not depend on the expression, so they
+//! been trained on ImageNet; EfficientNet-Lite0 has, and knows materials and shapes. Its maps do not depend on the expression, so they
 //! are part of what is kept for an image; [`CnnGate`] lets through what the expression asks for.
 //!
 //! Batch normalisations are folded into the convolutions.
@@ -14,7 +13,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use rrsis_kernels::padding;
 
-use super::config::{CNN_MAPS, CnnConfig, NetworkConfig};
+use super::config::{CnnConfig, NetworkConfig};
 use super::differentiable::{gelu, upsample};
 use super::model::LanguageFeatures;
 
@@ -27,7 +26,7 @@ pub struct Cnn {
     pub(super) stem: Conv2d,
     pub(super) blocks: Vec<InvertedResidual>,
     #[module(skip)]
-    pub(super) ends: [usize; CNN_MAPS],
+    pub(super) ends: Vec<usize>,
 }
 
 /// A 1 x 1 convolution up, a depthwise one, a 1 x 1 convolution down, and the identity around them where
@@ -42,7 +41,8 @@ pub struct InvertedResidual {
     pub(super) residual: bool,
 }
 
-/// GELU(W_visual LN(X)) * W_language(mean of the words).
+/// GELU(W_visual LN(X)) * W_language(mean of the words), once for what is meant and, but for the finest map, once
+/// more for what it is near.
 #[derive(Module, Debug)]
 pub struct CnnGate {
     pub(super) norm: LayerNorm,
@@ -50,12 +50,15 @@ pub struct CnnGate {
     pub(super) language: Linear,
 }
 
-/// From three maps, from coarse to fine, to a term for the logit of the foreground.
+/// From the maps, from coarse to fine, to a term for the logit of the foreground.
+///
+/// What is meant and what it is near lie beside each other before a convolution: only so can it be asked
+/// for the one where the other is not far ("building along the road").
 #[derive(Module, Debug)]
 pub struct CnnDecoder {
-    /// For strides 4, 8 and 16.
+    /// For strides 4, 8 and on.
     pub(super) gates: Vec<CnnGate>,
-    /// After strides 16 and 8.
+    /// After every map but the finest, the coarsest first.
     pub(super) convs: Vec<Conv2d>,
     pub(super) out: Conv2d,
 }
@@ -88,16 +91,16 @@ impl Cnn {
                 .with_padding(PaddingConfig2d::Valid)
                 .init(device),
             blocks,
-            ends: config.ends().map(|(block, _)| block),
+            ends: config.ends().into_iter().map(|(block, _)| block).collect(),
         }
     }
 
-    /// Maps of strides 4, 8 and 16, each `[batch, channels, height, width]`.
+    /// Maps of strides 4, 8 and on, each `[batch, channels, height, width]`.
     ///
     /// `image`: normalised RGB `[batch, 3, height, width]`.
     pub fn forward(&self, image: Tensor<4>) -> Vec<Tensor<4>> {
         let mut map = relu6(convolve(&self.stem, image));
-        let mut maps = Vec::with_capacity(CNN_MAPS);
+        let mut maps = Vec::with_capacity(self.ends.len());
         for (index, block) in self.blocks.iter().enumerate() {
             map = block.forward(map);
             if self.ends.contains(&index) {
@@ -130,10 +133,15 @@ impl CnnGate {
         gelu(self.visual.forward(self.norm.forward(pixels))).permute([0, 3, 1, 2])
     }
 
-    /// What the expression lets through. `sentence`: `[batch, 1, hidden]`.
-    fn forward(&self, seen: Tensor<4>, sentence: &Tensor<3>) -> Tensor<4> {
+    /// What the expression lets through, for each role. `sentence`: `[batch, 1, hidden]`.
+    fn forward(&self, seen: Tensor<4>, sentence: &Tensor<3>) -> Vec<Tensor<4>> {
         let asked = self.language.forward(sentence.clone());
-        seen * asked.swap_dims(1, 2).unsqueeze_dim::<4>(3)
+        let [_, width, _, _] = seen.dims();
+        let roles = asked.swap_dims(1, 2).unsqueeze_dim::<4>(3).split(width, 1);
+        roles
+            .into_iter()
+            .map(|asked| seen.clone() * asked)
+            .collect()
     }
 }
 
@@ -141,19 +149,23 @@ impl CnnDecoder {
     /// A decoder with untrained parameters.
     pub fn new(config: &NetworkConfig, cnn: &CnnConfig, device: &Device) -> Self {
         let width = cnn.width;
-        let gates = cnn.ends().map(|(_, channels)| CnnGate {
-            norm: LayerNormConfig::new(channels).init(device),
-            visual: LinearConfig::new(channels, width).init(device),
-            language: LinearConfig::new(config.bert.hidden_size, width).init(device),
+        let ends = cnn.ends();
+        let gates = ends.iter().enumerate().map(|(index, &(_, channels))| {
+            let asked = width * CnnConfig::roles(index);
+            CnnGate {
+                norm: LayerNormConfig::new(channels).init(device),
+                visual: LinearConfig::new(channels, width).init(device),
+                language: LinearConfig::new(config.bert.hidden_size, asked).init(device),
+            }
         });
-        let conv3x3 = || {
-            Conv2dConfig::new([width, width], [3, 3])
+        let convs = (1..ends.len()).rev().map(|index| {
+            Conv2dConfig::new([width * CnnConfig::roles(index), width], [3, 3])
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
                 .init(device)
-        };
+        });
         Self {
-            convs: gates[1..].iter().map(|_| conv3x3()).collect(),
-            gates: gates.into(),
+            gates: gates.collect(),
+            convs: convs.collect(),
             out: conv1x1(width, 1, device),
         }
     }
@@ -171,14 +183,14 @@ impl CnnDecoder {
         let mut asked = gates
             .map(|(gate, seen)| gate.forward(seen, &sentence))
             .rev();
-        let Some(mut features) = asked.next() else {
-            unreachable!("there are three gates by construction");
-        };
-        for (conv, finer) in self.convs.iter().zip(asked) {
-            let [_, _, height, width] = finer.dims();
-            features = finer + upsample(relu(conv.forward(features)), [height, width]);
+        let mut roles = asked.next().unwrap_or_default();
+        for (conv, mut finer) in self.convs.iter().zip(asked) {
+            let [_, _, height, width] = finer[0].dims();
+            let coarser = relu(conv.forward(Tensor::cat(roles, 1)));
+            finer[0] = finer[0].clone() + upsample(coarser, [height, width]);
+            roles = finer;
         }
-        self.out.forward(relu(features))
+        self.out.forward(relu(roles.swap_remove(0)))
     }
 }
 

@@ -82,7 +82,7 @@ pub struct LgceConfig {
 pub struct CnnConfig {
     /// Channels after the first convolution, of stride 2.
     pub stem: usize,
-    /// Inverted residual blocks, down to stride 16.
+    /// Inverted residual blocks, the first after stride 2, down to stride 4 at least.
     pub stages: Vec<CnnStage>,
     /// Channels in which words choose among what it sees.
     pub width: usize,
@@ -308,9 +308,6 @@ impl BertConfig {
     }
 }
 
-/// Maps that a convolutional encoder gives, of strides 4, 8 and 16.
-pub const CNN_MAPS: usize = 3;
-
 impl CnnStage {
     /// Blocks, kernel, stride, expansion and channels, as the literature has them in tables.
     pub fn new([repeats, kernel, stride, expansion, channels]: [usize; 5]) -> Self {
@@ -325,7 +322,7 @@ impl CnnStage {
 }
 
 impl CnnConfig {
-    /// EfficientNet-Lite0 down to stride 16.
+    /// EfficientNet-Lite0 but for its last stage.
     pub fn efficientnet_lite0() -> Self {
         Self {
             stem: 32,
@@ -335,6 +332,7 @@ impl CnnConfig {
                 [2, 5, 2, 6, 40],
                 [3, 3, 2, 6, 80],
                 [3, 5, 1, 6, 112],
+                [3, 5, 2, 6, 192],
             ]
             .map(CnnStage::new)
             .to_vec(),
@@ -342,20 +340,26 @@ impl CnnConfig {
         }
     }
 
-    /// The last block of strides 4, 8 and 16, and its channels.
-    pub fn ends(&self) -> [(usize, usize); CNN_MAPS] {
-        let mut ends = [(0, 0); CNN_MAPS];
-        let (mut stride, mut blocks) = (2, 0);
+    /// The last block of each stride from 4 on, and its channels: what the decoder sees, from fine to coarse.
+    pub fn ends(&self) -> Vec<(usize, usize)> {
+        let mut ends: Vec<(usize, usize)> = Vec::new();
+        let mut blocks = 0;
         for stage in &self.stages {
-            stride *= stage.stride;
-            blocks += stage.repeats;
-            for (end, of) in ends.iter_mut().zip([4, 8, 16]) {
-                if stride == of {
-                    *end = (blocks - 1, stage.channels);
-                }
+            let end = (blocks + stage.repeats - 1, stage.channels);
+            match ends.last_mut() {
+                Some(last) if stage.stride == 1 => *last = end,
+                _ if stage.stride > 1 => ends.push(end),
+                _ => {}
             }
+            blocks += stage.repeats;
         }
         ends
+    }
+
+    /// How often words choose among the features of map `index`, counted from the finest: what is meant,
+    /// and, where a convolution follows, what it is meant to be near.
+    pub(crate) fn roles(index: usize) -> usize {
+        if index > 0 { 2 } else { 1 }
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
@@ -397,8 +401,8 @@ impl CnnConfig {
             }
         }
         let halvings = self.stages.iter().filter(|stage| stage.stride == 2).count();
-        if halvings != CNN_MAPS {
-            return invalid("cnn.stages", halvings, "three stages of stride 2");
+        if !(1..=4).contains(&halvings) {
+            return invalid("cnn.stages", halvings, "one to four stages of stride 2");
         }
         Ok(())
     }
@@ -409,16 +413,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cnn_has_a_map_for_each_of_three_strides() {
+    fn a_cnn_has_a_map_for_each_stride() {
         let lite = CnnConfig::efficientnet_lite0();
-        assert_eq!(lite.ends(), [(2, 24), (4, 40), (10, 112)]);
+        assert_eq!(lite.ends(), [(2, 24), (4, 40), (10, 112), (13, 192)]);
+        assert_eq!([0, 1, 3].map(CnnConfig::roles), [1, 2, 2]);
         let mut config = NetworkConfig::rrsis_small();
         assert_eq!(config.cnn, Some(lite.clone()));
         config.validate().expect("valid");
         for (field, change) in [
             (
                 "cnn.stages",
-                (|cnn| cnn.stages.truncate(3)) as fn(&mut CnnConfig),
+                (|cnn| cnn.stages.truncate(1)) as fn(&mut CnnConfig),
             ),
             ("cnn.stages.kernel", |cnn| cnn.stages[1].kernel = 4),
             ("cnn.stages.stride", |cnn| cnn.stages[1].kernel = 1),

@@ -35,6 +35,7 @@ pub fn thin() -> NetworkConfig {
                 [2, 3, 2, 3, 12],
                 [1, 5, 2, 3, 16],
                 [1, 3, 2, 3, 24],
+                [1, 3, 2, 2, 28],
             ]
             .map(CnnStage::new)
             .to_vec(),

@@ -14,7 +14,7 @@ pub enum Precision {
     /// Weights and activations in 32 bits.
     #[default]
     F32,
-    /// Weights in 8 bits with a scale for every output, activations in 7 bits with a range for every row.
+    /// Weights in 7 bits with a scale for every output, activations in 7 bits with a range for every row.
     Int8,
 }
 

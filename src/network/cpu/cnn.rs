@@ -57,7 +57,7 @@ impl Cnn {
                     )
                 })
                 .collect(),
-            ends: cnn.ends.to_vec(),
+            ends: cnn.ends.clone(),
             gates: decoder
                 .gates
                 .iter()
@@ -69,8 +69,10 @@ impl Cnn {
                 .map(|conv| {
                     let shift = bias(conv);
                     let width = shift.len();
+                    let [_, inputs, _, _] = conv.weight.dims();
+                    let maps = vec![width; inputs / width];
                     let factors = vec![1.0; width];
-                    Conv3x3::new(&of(&conv.weight), &[width], &factors, &shift, precision)
+                    Conv3x3::new(&of(&conv.weight), &maps, &factors, &shift, precision)
                 })
                 .collect(),
             out: Matrix::pack(out.len(), 1, |input, _| out[input]),
@@ -141,39 +143,50 @@ impl Cnn {
             team,
             linear,
             conv: scratch,
-            upsampled: map,
-            convolved: [convolved, _],
+            upsampled: meant,
+            convolved: [convolved, near],
             lines,
             ..
         } = workspace;
         let sentence = mean(words.real(), words.hidden, team);
         let mut convs = self.convs.iter();
+        let mut roles = 0;
         for (index, (gate, seen)) in self.gates.iter().zip(seen).enumerate().rev() {
             let mut asked = vec![0.0; gate.language.outputs()];
             gate.language
                 .forward(&sentence, None, Then::Store, &mut asked, linear);
-            let &Tokens { height, width, .. } = seen;
+            let (&Tokens { height, width, .. }, channels) = (seen, gate.visual.outputs());
+            let of_meant = &asked[..channels];
             let coarsest = index + 1 == self.gates.len();
             if coarsest {
-                map.shape(height, width, asked.len());
+                meant.shape(height, width, channels);
             } else if let Some(conv) = convs.next() {
-                conv.forward(&[map], convolved, scratch);
-                map.upsample(convolved, [height, width], lines, team);
+                conv.forward(&[&*meant, &*near][..roles], convolved, scratch);
+                meant.upsample(convolved, [height, width], lines, team);
             }
-            map.each_row(team, |y, row| {
+            meant.each_row(team, |y, row| {
                 if coarsest {
                     row.fill(0.0);
                 }
                 let seen = &seen.values[y * row.len()..][..row.len()];
-                add_products(row, seen, &asked);
+                add_products(row, seen, of_meant);
             });
+            roles = asked.len() / channels;
+            if let of_near @ [_, ..] = &asked[channels..] {
+                near.shape(height, width, channels);
+                near.each_row(team, |y, row| {
+                    row.fill(0.0);
+                    let seen = &seen.values[y * row.len()..][..row.len()];
+                    add_products(row, seen, of_near);
+                });
+            }
         }
         let Some(width) = seen.first().map(|finest| finest.width) else {
             return;
         };
-        map.each_row(team, |_, row| relu(row));
+        meant.each_row(team, |_, row| relu(row));
         team.each_part(foreground, width, |y, out| {
-            let row = Piece::whole(map.row(y), map.channels);
+            let row = Piece::whole(meant.row(y), meant.channels);
             self.out
                 .product(&[row], width, &self.out_bias, Write::Add, out, 1);
         });
