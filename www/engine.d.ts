@@ -70,7 +70,7 @@ export interface SegmenterOptions {
   /** "auto" (default): WebGPU where it can be used, else the CPU. */
   device?: DeviceChoice;
   /**
-   * How a CPU multiplies: weights in 8 and activations in 7 bits ("int8", the default), or both in 32
+   * How a CPU multiplies: weights and activations in 7 bits ("int8", the default), or in 32
    * ("f32"), which is slower and a little more exact. WebGPU computes in 32 bits in any case.
    */
   precision?: Precision;

@@ -22,7 +22,7 @@ pub(super) struct ModelArguments {
     /// Where to compute; `auto` takes a GPU where there is one.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
-    /// How the CPU multiplies: `int8` takes weights in 8 and activations in 7 bits, which is faster
+    /// How the CPU multiplies: `int8` takes weights and activations in 7 bits, which is faster
     /// where the processor has instructions for it and costs a little accuracy.
     #[arg(long, value_enum, default_value_t)]
     precision: PrecisionChoice,
