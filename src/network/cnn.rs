@@ -1,8 +1,9 @@
 //! A convolutional encoder with a small decoder of its own, whose opinion is added to the network's.
 //!
 //! Not in the paper, and absent unless the configuration asks for it. No Swin of a size for browsers has
-//! been trained on ImageNet; EfficientNet-Lite0 has, and knows materials and shapes. Its maps do not depend on the expression, so they
-//! are part of what is kept for an image; [`CnnGate`] lets through what the expression asks for.
+//! been trained on ImageNet; EfficientNet-Lite0 has, and knows materials and shapes. Its maps do not depend
+//! on the expression, so they are part of what is kept for an image; [`CnnGate`] lets through what the
+//! expression asks for.
 //!
 //! Batch normalisations are folded into the convolutions.
 
@@ -41,8 +42,8 @@ pub struct InvertedResidual {
     pub(super) residual: bool,
 }
 
-/// GELU(W_visual LN(X)) * W_language(mean of the words), once for what is meant and, but for the finest map, once
-/// more for what it is near.
+/// GELU(W_visual LN(X)) * W_language(mean of the words), once for what is meant and, but for the finest
+/// map, once more for what it is near.
 #[derive(Module, Debug)]
 pub struct CnnGate {
     pub(super) norm: LayerNorm,

@@ -340,7 +340,8 @@ impl CnnConfig {
         }
     }
 
-    /// The last block of each stride from 4 on, and its channels: what the decoder sees, from fine to coarse.
+    /// The last block of each stride from 4 on, and its channels: what the decoder sees, from fine to
+    /// coarse.
     pub fn ends(&self) -> Vec<(usize, usize)> {
         let mut ends: Vec<(usize, usize)> = Vec::new();
         let mut blocks = 0;

@@ -22,8 +22,8 @@ pub(crate) use pairs::{PAIRS, choose_products, run_pairs, undecided};
 ///
 /// `i32x4.relaxed_dot_i8x16_i7x16_add` is one instruction where the processor has it (VNNI, dot products
 /// of ARM). Elsewhere V8 makes five of it, two of them a constant, and sums of two by
-/// `i16x8.relaxed_dot_i8x16_i7x16`, with what is left written out, take three, or five for two of them: four
-/// products of codes below 128 and weights up to 63 fit 16 bits. A module cannot ask which
+/// `i16x8.relaxed_dot_i8x16_i7x16`, with what is left written out, take three, or five for two of them:
+/// four products of codes below 128 and weights up to 63 fit 16 bits. A module cannot ask which
 /// processor this is, so that both are timed. What comes out is the same.
 #[cfg(feature = "relaxed-simd")]
 mod pairs {
