@@ -2,7 +2,7 @@
 
 use burn::nn::conv::Conv2d;
 use rrsis_kernels::{
-    Conv3x3, InvertedResidual, LayerNorm, Linear, Matrix, Piece, Precision, Team, Then, Write,
+    Conv3x3, InvertedResidual, LayerNorm, Linear, Map, Matrix, Piece, Precision, Team, Then, Write,
     add_products, mean, padding, relu,
 };
 
@@ -69,9 +69,9 @@ impl Cnn {
                 .map(|conv| {
                     let shift = bias(conv);
                     let width = shift.len();
-                    let [_, inputs, _, _] = conv.weight.dims();
-                    let maps = vec![width; inputs / width];
                     let factors = vec![1.0; width];
+                    // What is meant, and what it is near.
+                    let maps = [width; 2];
                     Conv3x3::new(&of(&conv.weight), &maps, &factors, &shift, precision)
                 })
                 .collect(),
@@ -150,35 +150,19 @@ impl Cnn {
         } = workspace;
         let sentence = mean(words.real(), words.hidden, team);
         let mut convs = self.convs.iter();
-        let mut roles = 0;
         for (index, (gate, seen)) in self.gates.iter().zip(seen).enumerate().rev() {
             let mut asked = vec![0.0; gate.language.outputs()];
             gate.language
                 .forward(&sentence, None, Then::Store, &mut asked, linear);
-            let (&Tokens { height, width, .. }, channels) = (seen, gate.visual.outputs());
-            let of_meant = &asked[..channels];
+            let (of_meant, of_near) = asked.split_at(gate.visual.outputs());
             let coarsest = index + 1 == self.gates.len();
-            if coarsest {
-                meant.shape(height, width, channels);
-            } else if let Some(conv) = convs.next() {
-                conv.forward(&[&*meant, &*near][..roles], convolved, scratch);
-                meant.upsample(convolved, [height, width], lines, team);
+            if !coarsest && let Some(conv) = convs.next() {
+                conv.forward(&[&*meant, &*near], convolved, scratch);
+                meant.upsample(convolved, [seen.height, seen.width], lines, team);
             }
-            meant.each_row(team, |y, row| {
-                if coarsest {
-                    row.fill(0.0);
-                }
-                let seen = &seen.values[y * row.len()..][..row.len()];
-                add_products(row, seen, of_meant);
-            });
-            roles = asked.len() / channels;
-            if let of_near @ [_, ..] = &asked[channels..] {
-                near.shape(height, width, channels);
-                near.each_row(team, |y, row| {
-                    row.fill(0.0);
-                    let seen = &seen.values[y * row.len()..][..row.len()];
-                    add_products(row, seen, of_near);
-                });
+            let_through(seen, of_meant, coarsest, meant, team);
+            if !of_near.is_empty() {
+                let_through(seen, of_near, true, near, team);
             }
         }
         let Some(width) = seen.first().map(|finest| finest.width) else {
@@ -201,6 +185,20 @@ impl Gate {
             language: linear(&gate.language, Precision::F32),
         }
     }
+}
+
+/// Adds to `map` what the expression lets through of `seen`; `afresh`: nothing else is in the map then.
+fn let_through(seen: &Tokens, asked: &[f32], afresh: bool, map: &mut Map, team: &Team) {
+    if afresh {
+        map.shape(seen.height, seen.width, asked.len());
+    }
+    map.each_row(team, |y, row| {
+        if afresh {
+            row.fill(0.0);
+        }
+        let seen = &seen.values[y * row.len()..][..row.len()];
+        add_products(row, seen, asked);
+    });
 }
 
 /// What the first convolution multiplies, a row for each pixel that goes out; -> rows and columns of these.
