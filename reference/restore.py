@@ -45,16 +45,16 @@ def read_burnpack(path: Path) -> dict[str, Tensor]:
     header = cbor2.loads(content[10:10 + length])
     # The data begins at a round address behind the header; offsets count from there.
     start = len(content) - max(t["data_offsets"][1] for t in header["tensors"].values())
-    found, packed = {}, set()
+    found = {}
     for name, t in header["tensors"].items():
         if t["dtype"] not in DTYPES:
             raise ValueError(f"{path}: {name} is {t['dtype']}; known are {', '.join(DTYPES)}")
-        packed |= {name} if t["dtype"] == "U8" else set()
         begin, end = (start + o for o in t["data_offsets"])
         found[name] = torch.from_numpy(np.frombuffer(content[begin:end], DTYPES[t["dtype"]]).reshape(t["shape"]).astype(np.float32))
     scales = {n: found.pop(n) for n in [n for n in found if n.endswith(".scale")]}
     for name, scale in ((n.removesuffix(".scale"), s) for n, s in scales.items()):
-        found[name] = from_four_bits(found[name], scale) if name in packed else found[name] * scale
+        four_bits = header["tensors"][name]["dtype"] == "U8"
+        found[name] = from_four_bits(found[name], scale) if four_bits else found[name] * scale
     return found
 
 
