@@ -14,7 +14,7 @@ use burn::module::Module;
 use crate::error::{DeviceError, Error, Result};
 use crate::expression::{ExpressionTokenizer, TokenizedExpression};
 use crate::image::{Raster, TileGrid};
-use crate::mask::{MarginMap, Mask};
+use crate::mask::{MarginMap, Mask, PixelMargins, Upsampling};
 use crate::network::{
     Bert, Language, LgceNetwork, Precision, Stem, Team, TextEngine, VisionEngine,
 };
@@ -64,6 +64,8 @@ struct Asked {
 pub struct SegmentOptions {
     /// A pixel is foreground where its probability exceeds this; between 0 and 1.
     pub threshold: Option<f32>,
+    /// How the network's output gets the size of the image.
+    pub upsampling: Option<Upsampling>,
     /// Side that the image (or a tile) is resized to for the network: a multiple of 32 from 64 to
     /// 1024.
     pub resolution: Option<usize>,
@@ -89,8 +91,10 @@ pub enum Tiling {
 pub struct Segmentation {
     /// At the image's own size.
     pub mask: Mask,
-    /// The network's output, from which masks at other thresholds can be drawn.
+    /// The network's output.
     pub margin: MarginMap,
+    /// The same at the image's own size, from which masks at other thresholds can be drawn.
+    pub pixels: PixelMargins,
     /// The probability above which a pixel is foreground.
     pub threshold: f32,
     /// The expression was longer than the network reads.
@@ -341,6 +345,7 @@ impl Segmenter {
             image,
             side,
             threshold,
+            upsampling: options.upsampling.unwrap_or(self.manifest.upsampling),
             grid,
             language,
             truncated,

@@ -38,11 +38,13 @@ export interface SegmentResult {
   height: number;
   /** 0 or 1 a pixel, row-major: `width * height`. */
   mask: Uint8Array;
-  /**
-   * Foreground minus background logit at the network's own resolution, row-major. The probability of
-   * a place is the sigmoid of its margin, interpolated bilinearly with aligned corners.
-   */
+  /** Foreground minus background logit at the network's own resolution, row-major: what it said itself. */
   margin: { width: number; height: number; data: Float32Array };
+  /**
+   * The same of every pixel, `width * height`, in steps of 6 / 127: the probability of a pixel is the
+   * sigmoid of its margin. What lies beyond -127 and 127 is as good as certain.
+   */
+  pixelMargins: Int8Array;
   /** The probability above which a pixel was taken. */
   threshold: number;
   /** 1 a pixel that holds a measurement, where some of the image does not (`nodata` of a GeoTIFF). */

@@ -289,12 +289,13 @@ async function segment({ id, input, expression, threshold, resolution }, signal)
     const mask = result.take_mask();
     const measured = result.take_measured();
     const margin = { width: result.margin_width, height: result.margin_height, data: result.take_margin() };
+    const pixelMargins = result.take_pixel_margins();
     const { width, height, truncated, timings } = result;
-    const found = { width, height, mask, margin, threshold: result.threshold, measured, truncated, timings };
+    const found = { width, height, mask, margin, pixelMargins, threshold: result.threshold, measured, truncated, timings };
     result.free();
     return {
       value: { ...found, device: value.device },
-      transfer: [mask.buffer, margin.data.buffer, ...(measured ? [measured.buffer] : [])],
+      transfer: [mask.buffer, margin.data.buffer, pixelMargins.buffer, ...(measured ? [measured.buffer] : [])],
     };
   });
 }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{ConfigError, Error, Result};
 use crate::files::write_atomic;
+use crate::mask::Upsampling;
 use crate::network::{NetworkConfig, Precision};
 use crate::platform::DeviceChoice;
 use crate::segmenter::{SegmentOptions, Segmenter, Tiling};
@@ -32,6 +33,10 @@ pub(super) struct ModelArguments {
     /// Probability above which a pixel is foreground [default: the model's].
     #[arg(long, value_name = "NUMBER")]
     threshold: Option<f32>,
+    /// How the network's output gets the size of the image: bilinearly as in the paper, or along the
+    /// edges of the image [default: the model's].
+    #[arg(long, value_enum)]
+    upsampling: Option<UpsamplingChoice>,
     /// Side to which the image is resized for the network, a multiple of 32: coarser is faster
     /// [default: the model's].
     #[arg(long, value_name = "PIXELS")]
@@ -55,6 +60,12 @@ enum PrecisionChoice {
     #[default]
     F32,
     Int8,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UpsamplingChoice {
+    Bilinear,
+    Guided,
 }
 
 impl ModelArguments {
@@ -85,6 +96,10 @@ impl ModelArguments {
     pub(super) fn options(&self) -> SegmentOptions {
         SegmentOptions {
             threshold: self.threshold,
+            upsampling: self.upsampling.map(|choice| match choice {
+                UpsamplingChoice::Bilinear => Upsampling::Bilinear,
+                UpsamplingChoice::Guided => Upsampling::Guided,
+            }),
             resolution: self.resolution,
             tiling: match self.tile {
                 None => Tiling::Auto,

@@ -108,14 +108,8 @@ impl Evaluate {
             let groups: Vec<(&str, &str)> = groups.iter().map(|(t, row)| (*t, &**row)).collect();
             let score = |expression: &str, evaluation: &mut Evaluation| -> Result<()> {
                 let result = pollster::block_on(segmenter.segment(image, expression, &options))?;
-                let mask =
-                    if (result.mask.width, result.mask.height) == (target.width, target.height) {
-                        result.mask
-                    } else {
-                        result
-                            .margin
-                            .upsample_to_mask(target.width, target.height, threshold)
-                    };
+                let pixels = result.pixels.resized(target.width, target.height);
+                let mask = pixels.mask(threshold);
                 let prediction = match &ignored {
                     Some(ignored) => mask.without(ignored),
                     None => mask,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::arguments::{network_config, read, read_json};
 use crate::error::Result;
+use crate::mask::Upsampling;
 use crate::weights::Manifest;
 use crate::weights::export::write_model_dir;
 use crate::weights::import::{import, read_checkpoint, read_language_encoder};
@@ -40,7 +41,8 @@ pub(super) struct Import {
     /// How those of the language encoder are [default: as the others].
     #[arg(long, value_enum, value_name = "STORAGE")]
     quantize_text: Option<Storage>,
-    /// JSON file with what the manifest should say: name, description, threshold, licenses, scores.
+    /// JSON file with what the manifest should say: name, description, threshold, upsampling, licenses,
+    /// scores.
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
 }
@@ -71,6 +73,7 @@ struct Card {
     name: Option<String>,
     description: String,
     threshold: Option<f32>,
+    upsampling: Upsampling,
     licenses: Vec<Licence>,
     scores: serde_json::Value,
 }
@@ -96,6 +99,7 @@ impl Import {
         let mut manifest = Manifest::new(&name, config, self.quantize.into());
         manifest.text_quantization = self.quantize_text.map(Quantization::from);
         manifest.description = card.description;
+        manifest.upsampling = card.upsampling;
         manifest.licenses = card.licenses;
         manifest.scores = card.scores;
         if let Some(threshold) = card.threshold {

@@ -125,6 +125,7 @@ fn settings(manifest: &Manifest) -> String {
     let input = serde_json::json!({
         "input": manifest.input,
         "threshold": manifest.threshold,
+        "upsampling": manifest.upsampling,
     });
     outline(&input, 1, &mut text);
     text

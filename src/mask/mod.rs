@@ -1,23 +1,28 @@
 //! Masks: what the network gives, what a file holds.
 
+mod blend;
 mod coco;
 mod file;
 mod geojson;
+mod guided;
 mod margin;
+mod pixels;
 mod polygons;
 mod regions;
 mod stitch;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use coco::CocoRle;
 pub use geojson::{Feature, feature_collection};
 pub use margin::MarginMap;
+pub use pixels::PixelMargins;
 pub use polygons::{Polygon, Ring};
 pub use regions::{Connectivity, Regions};
 pub(crate) use stitch::Stitch;
 
-use crate::image::ImageError;
+use crate::image::{ImageError, Raster};
 
 /// A binary mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +33,27 @@ pub struct Mask {
     pub height: usize,
     /// Row-major, 1 where the expression refers to the pixel, else 0: `width * height` bytes.
     pub data: Vec<u8>,
+}
+
+/// How the network's output gets the size of the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Upsampling {
+    /// Bilinearly, as in the paper.
+    #[default]
+    Bilinear,
+    /// Along the edges of the image ([`MarginMap::guided_by`]).
+    Guided,
+}
+
+impl MarginMap {
+    /// Margins of the pixels of `image`, all of which this map is about.
+    pub fn upsampled(&self, image: &Raster, how: Upsampling) -> PixelMargins {
+        match how {
+            Upsampling::Bilinear => self.bilinear(image.width, image.height),
+            Upsampling::Guided => self.guided_by(image),
+        }
+    }
 }
 
 /// Why a mask cannot be read or written.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Segmentation, Segmenter, Timings};
 use crate::error::Result;
 use crate::image::{Raster, Tile, TileGrid};
-use crate::mask::{MarginMap, Stitch};
+use crate::mask::{MarginMap, Stitch, Upsampling};
 use crate::network::Language;
 use crate::platform::now_ms;
 
@@ -19,6 +19,7 @@ pub struct Job<'a> {
     pub(super) image: &'a Raster,
     pub(super) side: usize,
     pub(super) threshold: f32,
+    pub(super) upsampling: Upsampling,
     pub(super) grid: TileGrid,
     pub(super) language: Language,
     pub(super) truncated: bool,
@@ -130,9 +131,10 @@ impl Job<'_> {
                 data: vec![MarginMap::UNSEEN],
             },
         };
-        let mask = margin.upsample_to_mask(self.image.width, self.image.height, self.threshold);
+        let pixels = margin.upsampled(self.image, self.upsampling);
         Segmentation {
-            mask,
+            mask: pixels.mask(self.threshold),
+            pixels,
             margin,
             threshold: self.threshold,
             truncated: self.truncated,

@@ -8,7 +8,7 @@ mod error;
 mod output;
 mod picture;
 
-use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Float32Array, Function, Int8Array, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -256,6 +256,13 @@ impl WebSegmentation {
         Uint8Array::from(data.as_slice())
     }
 
+    /// How sure the answer is of every pixel, row-major: foreground minus background logit in steps of
+    /// 6 / 127; empty on a second call. `mask_at` draws masks at other thresholds from it.
+    pub fn take_pixel_margins(&mut self) -> Int8Array {
+        let data = std::mem::take(&mut self.segmentation.pixels.data);
+        Int8Array::from(data.as_slice())
+    }
+
     /// Columns of the map of margins.
     #[wasm_bindgen(getter)]
     pub fn margin_width(&self) -> usize {
@@ -269,7 +276,7 @@ impl WebSegmentation {
     }
 
     /// Foreground minus background logit at the network's own resolution, row-major; empty on a
-    /// second call. `mask_at` draws masks at other thresholds from it.
+    /// second call.
     pub fn take_margin(&mut self) -> Float32Array {
         let data = std::mem::take(&mut self.segmentation.margin.data);
         Float32Array::from(data.as_slice())

@@ -6,20 +6,13 @@ use wasm_bindgen::prelude::*;
 use super::error::JsResult;
 use crate::Error;
 use crate::image::Georeference;
-use crate::mask::{Connectivity, Feature, MarginMap, Mask, Regions, feature_collection};
+use crate::mask::{Connectivity, Feature, Mask, PixelMargins, Regions, feature_collection};
 
-/// The mask of a map of margins at another threshold, `width` x `height`.
+/// The mask of a result's margins (`take_pixel_margins`) at another threshold.
 ///
-/// `measured`, of the mask's size, is 0 where the image holds nothing.
+/// `measured`, of as many pixels, is 0 where the image holds nothing.
 #[wasm_bindgen]
-pub fn mask_at(
-    margin: Vec<f32>,
-    margin_width: usize,
-    width: usize,
-    height: usize,
-    threshold: f32,
-    measured: Option<Vec<u8>>,
-) -> JsResult<Uint8Array> {
+pub fn mask_at(pixels: Vec<i8>, threshold: f32, measured: Option<Vec<u8>>) -> JsResult<Uint8Array> {
     if !(threshold > 0.0 && threshold < 1.0) {
         return Err(Error::Option {
             option: "threshold",
@@ -28,21 +21,12 @@ pub fn mask_at(
         }
         .into());
     }
-    let rows = margin.len().checked_div(margin_width).unwrap_or(0);
-    if rows == 0 || rows * margin_width != margin.len() {
-        return Err(Error::Option {
-            option: "margin",
-            value: format!("{} values in rows of {margin_width}", margin.len()),
-            expected: "that of a result",
-        }
-        .into());
-    }
-    let margin = MarginMap {
-        width: margin_width,
-        height: rows,
-        data: margin,
+    let pixels = PixelMargins {
+        width: pixels.len(),
+        height: 1,
+        data: pixels,
     };
-    let mut mask = margin.upsample_to_mask(width, height, threshold);
+    let mut mask = pixels.mask(threshold);
     for (value, measured) in mask.data.iter_mut().zip(measured.iter().flatten()) {
         *value &= measured;
     }

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::WeightsError;
 use super::quantization::Quantization;
+use crate::mask::Upsampling;
 use crate::network::NetworkConfig;
 
 /// The `format` field of every manifest.
@@ -30,6 +31,9 @@ pub struct Manifest {
     pub input: InputSpec,
     /// A pixel is foreground where its probability exceeds this.
     pub threshold: f32,
+    /// How the network's output gets the size of the image.
+    #[serde(default)]
+    pub upsampling: Upsampling,
     /// How the parameters are stored.
     pub quantization: Quantization,
     /// How those of the language encoder are, where it is otherwise.
@@ -139,6 +143,7 @@ impl Manifest {
             input: InputSpec::of(&config),
             config,
             threshold: 0.5,
+            upsampling: Upsampling::default(),
             quantization,
             text_quantization: None,
             files: Vec::new(),
@@ -323,6 +328,17 @@ mod tests {
         let back = reread(&manifest()).expect("valid");
         assert_eq!(back.config, NetworkConfig::rrsis_small());
         assert_eq!(back.file_of(Part::Text).expect("listed").file, "text.bpk");
+    }
+
+    #[test]
+    fn a_model_that_does_not_say_how_is_enlarged_as_in_the_paper() {
+        let mut value = serde_json::to_value(manifest()).expect("serialises");
+        value["upsampling"] = "guided".into();
+        let guided = Manifest::from_json(&value.to_string()).expect("valid");
+        assert_eq!(guided.upsampling, Upsampling::Guided);
+        value.as_object_mut().expect("fields").remove("upsampling");
+        let silent = Manifest::from_json(&value.to_string()).expect("valid");
+        assert_eq!(silent.upsampling, Upsampling::Bilinear);
     }
 
     #[test]

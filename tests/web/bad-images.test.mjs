@@ -100,7 +100,9 @@ describe('broken and nasty images', () => {
             const file = new File([Uint8Array.from(atob(text), (character) => character.charCodeAt(0))], name);
             const start = performance.now();
             const outcome = await element.segment(file, 'water').then(
-              ({ width, height, mask, margin }) => ({ pixels: mask.length === width * height && margin.data.every(Number.isFinite) }),
+              ({ width, height, mask, margin, pixelMargins }) => ({
+                pixels: mask.length === width * height && pixelMargins.length === mask.length && margin.data.every(Number.isFinite),
+              }),
               ({ code, message }) => ({ code, message }),
             );
             outcomes.push({ name, ms: performance.now() - start, ...outcome });

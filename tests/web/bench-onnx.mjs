@@ -181,7 +181,7 @@ const segment = (page, image, expression) =>
       const start = performance.now();
       const { mask, margin, network } = await side.segment(images[image], expression);
       const milliseconds = performance.now() - start;
-      return { milliseconds, network, mask: Array.from(mask), margin: Array.from(margin) };
+      return { milliseconds, network, mask: Array.from(mask()), margin: Array.from(margin) };
     },
     { image, expression },
   );

@@ -181,8 +181,8 @@ describe('the page', () => {
     // The same as the pointer tells there.
     const expected = await page.evaluate(async ([column, row]) => {
       const { probabilityAt } = await import('./element/overlay.js');
-      const { margin, width, height } = results[0];
-      return Math.round(100 * probabilityAt(margin, (column + 0.5) / width, (row + 0.5) / height));
+      const { width, height } = results[0];
+      return Math.round(100 * probabilityAt(results[0], (column + 0.5) / width, (row + 0.5) / height));
     }, [column, row]);
     assert.ok(Math.abs(percent - expected) <= 1, `${percent} and ${expected}`);
 

@@ -54,6 +54,6 @@ export class Layer {
 
   /** Probability at a place, 0 to 1 on both axes. */
   probability(x, y) {
-    return probabilityAt(this.result.margin, x, y);
+    return probabilityAt(this.result, x, y);
   }
 }

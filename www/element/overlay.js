@@ -83,21 +83,16 @@ export function reduced(mask, width, height, columns, rows) {
   return small;
 }
 
+/** Logits of one step of a result's `pixelMargins`. */
+const STEP = 6 / 127;
+
 /**
- * Probability of the foreground at a place: the map of margins is enlarged bilinearly with aligned
- * corners, as where masks are drawn.
- * @param {{data: Float32Array, width: number, height: number}} margin
+ * Probability of the foreground at a place of the picture, that of the pixel there.
+ * @param {{pixelMargins: Int8Array, width: number, height: number}} result
  * @param {number} x 0 to 1
  * @param {number} y 0 to 1
  */
-export function probabilityAt({ data, width, height }, x, y) {
-  const split = (share, count) => {
-    const at = Math.min(1, Math.max(0, share)) * (count - 1);
-    const before = Math.min(count - 1, Math.floor(at));
-    return [before, Math.min(count - 1, before + 1), at - before];
-  };
-  const [left, right, across] = split(x, width);
-  const [top, bottom, down] = split(y, height);
-  const row = (at) => (1 - across) * data[at * width + left] + across * data[at * width + right];
-  return 1 / (1 + Math.exp(-((1 - down) * row(top) + down * row(bottom))));
+export function probabilityAt({ pixelMargins, width, height }, x, y) {
+  const at = (share, count) => Math.min(count - 1, Math.max(0, Math.floor(share * count)));
+  return 1 / (1 + Math.exp(-STEP * pixelMargins[at(y, height) * width + at(x, width)]));
 }

@@ -20,8 +20,8 @@ export const TOOLS = {
   },
 
   /** The mask of a result at another threshold. */
-  maskAt(program, { margin, width, height, threshold, measured }) {
-    const mask = program.mask_at(margin.data, margin.width, width, height, threshold, measured);
+  maskAt(program, { pixelMargins, threshold, measured }) {
+    const mask = program.mask_at(pixelMargins, threshold, measured);
     return { value: mask, transfer: [mask.buffer] };
   },
 

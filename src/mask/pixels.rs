@@ -1,0 +1,54 @@
+//! How sure the answer is of every pixel, from which masks are drawn at any threshold.
+
+use super::{MarginMap, Mask};
+
+/// Foreground logit minus background logit of every pixel of an image, in steps of [`Self::STEP`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PixelMargins {
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Row-major steps, rounded up and from -127 to 127: what lies beyond is as good as certain.
+    pub data: Vec<i8>,
+}
+
+impl PixelMargins {
+    /// The largest margin that is told from a larger one: a probability of 0.9975.
+    pub const RANGE: f32 = 6.0;
+    /// The margin of one step: the probability moves by 0.012 at most.
+    pub const STEP: f32 = Self::RANGE / 127.0;
+
+    /// Foreground wherever the probability exceeds `threshold`, to a step; a tie is background, and so
+    /// is what is background beyond doubt.
+    pub fn mask(&self, threshold: f32) -> Mask {
+        let limit = ((threshold / (1.0 - threshold)).ln() / Self::STEP).floor();
+        // Steps are rounded up: one is above the limit's own only where the margin is.
+        let limit = limit.clamp(-127.0, 127.0) as i8;
+        let data = self.data.iter().map(|step| u8::from(*step > limit));
+        Mask {
+            width: self.width,
+            height: self.height,
+            data: data.collect(),
+        }
+    }
+
+    /// The same at another size, bilinearly.
+    pub fn resized(&self, width: usize, height: usize) -> Self {
+        if (self.width, self.height) == (width, height) {
+            return self.clone();
+        }
+        let data = self.data.iter().map(|step| f32::from(*step) * Self::STEP);
+        let map = MarginMap {
+            width: self.width,
+            height: self.height,
+            data: data.collect(),
+        };
+        map.bilinear(width, height)
+    }
+
+    /// The step that stands for a margin. NaN is background, as it is in every comparison.
+    pub(super) fn step(margin: f32) -> i8 {
+        (margin / Self::STEP).ceil().max(-127.0).min(127.0) as i8
+    }
+}
