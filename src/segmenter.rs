@@ -5,6 +5,7 @@
 //! when it is first needed.
 
 mod job;
+mod relation;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,17 +13,19 @@ use std::sync::{Mutex, PoisonError};
 use burn::module::Module;
 
 use crate::error::{DeviceError, Error, Result};
-use crate::expression::{ExpressionTokenizer, TokenizedExpression};
+use crate::expression::ExpressionTokenizer;
 use crate::image::{Raster, TileGrid};
 use crate::mask::{MarginMap, Mask, PixelMargins, Upsampling};
 use crate::network::{
     Bert, Language, LgceNetwork, Precision, Stem, Team, TextEngine, VisionEngine,
 };
 use crate::platform::{self, ComputeDevice, DeviceChoice, now_ms};
+use crate::weights::manifest::Relations;
 use crate::weights::{Manifest, Part, WeightsError, shard};
 
 pub use self::job::Job;
 use self::job::Margin;
+use self::relation::{Parts, with_regions_at};
 
 /// Coarsest and finest side that an image may be resized to for the network.
 const RESOLUTIONS: std::ops::RangeInclusive<usize> = 64..=1024;
@@ -52,11 +55,23 @@ struct Seen {
     stem: Stem,
 }
 
-/// The last expression, and what the language encoder gave for it.
+/// The last expression, and what it asks of the network.
 #[derive(Debug)]
 struct Asked {
-    tokens: TokenizedExpression,
-    language: Language,
+    expression: String,
+    relations: Relations,
+    question: Question,
+}
+
+/// What an expression asks of the network.
+#[derive(Clone, Debug)]
+struct Question {
+    /// Word features of the expression.
+    whole: Language,
+    /// Those of its subject and its reference, and the relation's share, where it is read in parts.
+    parts: Option<([Language; 2], f32)>,
+    /// The expression was longer than the network reads.
+    truncated: bool,
 }
 
 /// What a caller may change for one call; `None` keeps the manifest's value.
@@ -66,6 +81,8 @@ pub struct SegmentOptions {
     pub threshold: Option<f32>,
     /// How the network's output gets the size of the image.
     pub upsampling: Option<Upsampling>,
+    /// How an expression with a relation is answered.
+    pub relations: Option<Relations>,
     /// Side that the image (or a tile) is resized to for the network: a multiple of 32 from 64 to
     /// 1024.
     pub resolution: Option<usize>,
@@ -295,9 +312,8 @@ impl Segmenter {
             height: side,
             rgb: vec![0; 3 * side * side],
         };
-        let tokens = self.tokenizer()?.encode("building", self.max_tokens())?;
-        let language = self.encode_text(&tokens)?;
-        self.run_vision(black, &language).await?;
+        let question = self.question("building", Relations::Whole)?;
+        self.run_vision(black, &question).await?;
         Ok(())
     }
 
@@ -331,14 +347,13 @@ impl Segmenter {
         let side = self.resolution(options.resolution)?;
         let threshold = self.threshold(options.threshold)?;
         let grid = self.grid(image, options.tiling)?;
-        let tokens = self.tokenizer()?.encode(expression, self.max_tokens())?;
+        let relations = options.relations.unwrap_or(self.manifest.relations);
         let start = now_ms();
-        let language = self.encode_text(&tokens)?;
+        let question = self.question(expression, relations)?;
         let timings = Timings {
             text_ms: now_ms() - start,
             ..Timings::default()
         };
-        let truncated = tokens.truncated;
         Ok(Job {
             open: (0..grid.tiles.len()).rev().collect(),
             segmenter: self,
@@ -347,8 +362,7 @@ impl Segmenter {
             threshold,
             upsampling: options.upsampling.unwrap_or(self.manifest.upsampling),
             grid,
-            language,
-            truncated,
+            question,
             placed: 0,
             early: BTreeMap::new(),
             margin: Margin::Nothing,
@@ -365,41 +379,77 @@ impl Segmenter {
     pub async fn margin_of_tile(&self, tile: Raster, expression: &str) -> Result<MarginMap> {
         self.resolution(Some(tile.width))?;
         self.resolution(Some(tile.height))?;
-        let tokens = self.tokenizer()?.encode(expression, self.max_tokens())?;
-        let language = self.encode_text(&tokens)?;
-        self.run_vision(tile, &language).await
+        let question = self.question(expression, self.manifest.relations)?;
+        self.run_vision(tile, &question).await
     }
 
-    /// Word features of an expression; kept, because the next image or tile is often asked for the same.
-    fn encode_text(&self, tokens: &TokenizedExpression) -> Result<Language> {
+    /// What an expression asks; kept, because the next image or tile is often asked for the same.
+    fn question(&self, expression: &str, relations: Relations) -> Result<Question> {
+        let mut last = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = last
+            .as_ref()
+            .filter(|asked| asked.expression == expression && asked.relations == relations)
+        {
+            return Ok(asked.question.clone());
+        }
+        let tokens = self.tokenizer()?.encode(expression, self.max_tokens())?;
         let text = self
             .text
             .as_ref()
             .ok_or_else(|| self.not_loaded(Part::Text))?;
-        let mut last = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(asked) = last.as_ref().filter(|asked| asked.tokens == *tokens) {
-            return Ok(asked.language.clone());
-        }
-        let language = text.forward(&tokens.ids, &tokens.mask);
+        let read = |words: &str| -> Result<Language> {
+            let tokens = self.tokenizer()?.encode(words, self.max_tokens())?;
+            Ok(text.forward(&tokens.ids, &tokens.mask))
+        };
+        // Where a part has no word that the tokenizer knows, the whole has to do.
+        let parts = Some(relations)
+            .filter(|relations| *relations == Relations::Parts)
+            .and_then(|_| Parts::of(&tokens.cleaned))
+            .and_then(|parts| {
+                let [subject, reference] = [&parts.subject, &parts.reference].map(|w| read(w));
+                Some(([subject.ok()?, reference.ok()?], parts.share))
+            });
+        let question = Question {
+            whole: text.forward(&tokens.ids, &tokens.mask),
+            parts,
+            truncated: tokens.truncated,
+        };
         *last = Some(Asked {
-            tokens: tokens.clone(),
-            language: language.clone(),
+            expression: expression.to_owned(),
+            relations,
+            question: question.clone(),
         });
-        Ok(language)
+        Ok(question)
     }
 
     /// Foreground minus background logit at a quarter of the network's resolution.
     ///
     /// `image`: of the network's input size.
-    async fn run_vision(&self, image: Raster, language: &Language) -> Result<MarginMap> {
+    async fn run_vision(&self, image: Raster, question: &Question) -> Result<MarginMap> {
         let network = self
             .vision
             .as_ref()
             .ok_or_else(|| self.not_loaded(Part::Vision))?;
         let stem = self.stem(network, image);
+        let whole = self.margin(network, &stem, &question.whole).await?;
+        let Some(([subject, reference], share)) = &question.parts else {
+            return Ok(whole);
+        };
+        let subject = self.margin(network, &stem, subject).await?;
+        let reference = self.margin(network, &stem, reference).await?;
+        Ok(with_regions_at(whole, &subject, &reference, *share))
+    }
+
+    /// What the network says of words about an image.
+    async fn margin(
+        &self,
+        network: &VisionEngine,
+        stem: &Stem,
+        language: &Language,
+    ) -> Result<MarginMap> {
         let margin =
             network
-                .forward(&stem, language)
+                .forward(stem, language)
                 .await
                 .map_err(|reason| DeviceError::Failed {
                     device: self.device.name,

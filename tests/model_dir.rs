@@ -14,6 +14,7 @@ use rrsis::network::NetworkConfig;
 use rrsis::platform::DeviceChoice;
 use rrsis::segmenter::{SegmentOptions, Segmentation, Segmenter, Tiling};
 use rrsis::weights::Manifest;
+use rrsis::weights::manifest::Relations;
 use rrsis::weights::quantization::Quantization;
 use thin_model::{thin, untrained, write, write_with};
 
@@ -87,6 +88,75 @@ fn what_is_kept_of_an_image_serves_that_image_alone() {
         let fresh = run(&open(), image, expression, resolution);
         assert_eq!(run(&used, image, expression, resolution), fresh);
     }
+}
+
+/// Moves the margin: the classifier's bias is the only parameter of two values.
+struct Moved(f32);
+
+impl ModuleMapper for Moved {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let by = self.0;
+        parameter.map(|values| match values.dims()[..] {
+            [2] => {
+                values.clone() + Tensor::<1>::from_data([0.0, by], &values.device()).reshape([2; D])
+            }
+            _ => values,
+        })
+    }
+}
+
+#[test]
+fn the_parts_of_a_relation_are_asked_for_where_the_model_says_so() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = thin();
+    let image = gradient(96, 96);
+    // Finer, so that the map has room for regions.
+    let options = SegmentOptions {
+        resolution: Some(256),
+        ..SegmentOptions::default()
+    };
+    let mut network = untrained(&config);
+    write(&network, &config, Quantization::Q8, dir.path());
+    let mut margins = segment(dir.path(), &image, &options).margin.data;
+    margins.sort_by(f32::total_cmp);
+    // Foreground in a third of the image.
+    let third = margins[margins.len() * 2 / 3];
+    network.vision = network.vision.map(&mut Moved(-third));
+    write(&network, &config, Quantization::Q8, dir.path());
+    let manifest = std::fs::read_to_string(dir.path().join("manifest.json")).expect("written");
+    assert!(manifest.contains("\"relations\": \"whole\""));
+    let segmenter =
+        pollster::block_on(Segmenter::open_dir(dir.path(), DeviceChoice::Cpu)).expect("opens");
+    let run = |expression: &str, relations| {
+        let options = SegmentOptions {
+            relations,
+            ..options
+        };
+        pollster::block_on(segmenter.segment(&image, expression, &options))
+            .expect("runs")
+            .margin
+            .data
+    };
+    // Turns of subject and reference: some of them find regions at each other.
+    let words = ["building", "water", "road", "car", "trees"];
+    let mut added = 0;
+    for (i, subject) in words.iter().enumerate() {
+        let expression = format!("{subject} beside the {}", words[(i + 1) % words.len()]);
+        let whole = run(&expression, None);
+        assert_eq!(run(&expression, Some(Relations::Whole)), whole);
+        let of_subject = run(subject, Some(Relations::Parts));
+        assert_eq!(of_subject, run(subject, None), "it has no relation");
+        let parts = run(&expression, Some(Relations::Parts));
+        for ((parts, whole), subject) in parts.iter().zip(&whole).zip(&of_subject) {
+            assert!(parts == whole || (parts == subject && *subject > 0.0 && parts > whole));
+            added += usize::from(parts != whole);
+        }
+    }
+    assert!(added > 0, "no relation changed anything");
+    // The tokenizer knows nothing of the reference: read as a whole.
+    let [parts, whole] = [Relations::Parts, Relations::Whole]
+        .map(|relations| run("building near \u{301}", Some(relations)));
+    assert_eq!(parts, whole);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::mask::Upsampling;
 use crate::network::{NetworkConfig, Precision};
 use crate::platform::DeviceChoice;
 use crate::segmenter::{SegmentOptions, Segmenter, Tiling};
+use crate::weights::manifest::Relations;
 
 /// Which model, on which device, with which settings.
 #[derive(Debug, Args)]
@@ -37,6 +38,10 @@ pub(super) struct ModelArguments {
     /// edges of the image [default: the model's].
     #[arg(long, value_enum)]
     upsampling: Option<UpsamplingChoice>,
+    /// How an expression with a relation ("building beside the water") is answered: as a whole as in the
+    /// paper, or with its parts asked for, too [default: the model's].
+    #[arg(long, value_enum)]
+    relations: Option<RelationsChoice>,
     /// Side to which the image is resized for the network, a multiple of 32: coarser is faster
     /// [default: the model's].
     #[arg(long, value_name = "PIXELS")]
@@ -66,6 +71,12 @@ enum PrecisionChoice {
 enum UpsamplingChoice {
     Bilinear,
     Guided,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RelationsChoice {
+    Whole,
+    Parts,
 }
 
 impl ModelArguments {
@@ -99,6 +110,10 @@ impl ModelArguments {
             upsampling: self.upsampling.map(|choice| match choice {
                 UpsamplingChoice::Bilinear => Upsampling::Bilinear,
                 UpsamplingChoice::Guided => Upsampling::Guided,
+            }),
+            relations: self.relations.map(|choice| match choice {
+                RelationsChoice::Whole => Relations::Whole,
+                RelationsChoice::Parts => Relations::Parts,
             }),
             resolution: self.resolution,
             tiling: match self.tile {

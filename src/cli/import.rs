@@ -12,7 +12,7 @@ use crate::mask::Upsampling;
 use crate::weights::Manifest;
 use crate::weights::export::write_model_dir;
 use crate::weights::import::{import, read_checkpoint, read_language_encoder};
-use crate::weights::manifest::Licence;
+use crate::weights::manifest::{Licence, Relations};
 use crate::weights::quantization::Quantization;
 
 /// WordPiece of bert-base-uncased, which MiniLM has too.
@@ -41,8 +41,8 @@ pub(super) struct Import {
     /// How those of the language encoder are [default: as the others].
     #[arg(long, value_enum, value_name = "STORAGE")]
     quantize_text: Option<Storage>,
-    /// JSON file with what the manifest should say: name, description, threshold, upsampling, licenses,
-    /// scores.
+    /// JSON file with what the manifest should say: name, description, threshold, upsampling, relations,
+    /// licenses, scores.
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
 }
@@ -74,6 +74,7 @@ struct Card {
     description: String,
     threshold: Option<f32>,
     upsampling: Upsampling,
+    relations: Relations,
     licenses: Vec<Licence>,
     scores: serde_json::Value,
 }
@@ -100,6 +101,7 @@ impl Import {
         manifest.text_quantization = self.quantize_text.map(Quantization::from);
         manifest.description = card.description;
         manifest.upsampling = card.upsampling;
+        manifest.relations = card.relations;
         manifest.licenses = card.licenses;
         manifest.scores = card.scores;
         if let Some(threshold) = card.threshold {

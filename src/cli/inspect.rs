@@ -126,6 +126,7 @@ fn settings(manifest: &Manifest) -> String {
         "input": manifest.input,
         "threshold": manifest.threshold,
         "upsampling": manifest.upsampling,
+        "relations": manifest.relations,
     });
     outline(&input, 1, &mut text);
     text

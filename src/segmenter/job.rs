@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Segmentation, Segmenter, Timings};
+use super::{Question, Segmentation, Segmenter, Timings};
 use crate::error::Result;
 use crate::image::{Raster, Tile, TileGrid};
 use crate::mask::{MarginMap, Stitch, Upsampling};
-use crate::network::Language;
 use crate::platform::now_ms;
 
 /// Pixels of the network's input between two values of its map.
@@ -21,8 +20,7 @@ pub struct Job<'a> {
     pub(super) threshold: f32,
     pub(super) upsampling: Upsampling,
     pub(super) grid: TileGrid,
-    pub(super) language: Language,
-    pub(super) truncated: bool,
+    pub(super) question: Question,
     /// Tiles that nobody computes yet, the next one last.
     pub(super) open: Vec<usize>,
     /// How many tiles are part of `margin`, the first ones of the grid.
@@ -58,7 +56,7 @@ impl Job<'_> {
             return Ok(false);
         };
         let prepared = now_ms();
-        let margin = self.segmenter.run_vision(image, &self.language).await?;
+        let margin = self.segmenter.run_vision(image, &self.question).await?;
         self.timings.preprocess_ms += prepared - start;
         self.timings.vision_ms += now_ms() - prepared;
         self.hand_in(tile, Some(margin));
@@ -137,7 +135,7 @@ impl Job<'_> {
             pixels,
             margin,
             threshold: self.threshold,
-            truncated: self.truncated,
+            truncated: self.question.truncated,
             timings: Timings {
                 postprocess_ms: now_ms() - start,
                 ..self.timings

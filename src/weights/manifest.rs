@@ -34,6 +34,9 @@ pub struct Manifest {
     /// How the network's output gets the size of the image.
     #[serde(default)]
     pub upsampling: Upsampling,
+    /// How expressions with a relation are answered.
+    #[serde(default)]
+    pub relations: Relations,
     /// How the parameters are stored.
     pub quantization: Quantization,
     /// How those of the language encoder are, where it is otherwise.
@@ -49,6 +52,18 @@ pub struct Manifest {
     /// Measured quality and the command that measured it; free form.
     #[serde(default)]
     pub scores: serde_json::Value,
+}
+
+/// How an expression with a relation ("building beside the water") is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relations {
+    /// As any other expression: as in the paper.
+    #[default]
+    Whole,
+    /// The network is asked for its subject and its reference, too, and the subject's regions at the
+    /// reference are added. Three times the work for such an expression.
+    Parts,
 }
 
 /// How an image and an expression become the network's input.
@@ -144,6 +159,7 @@ impl Manifest {
             config,
             threshold: 0.5,
             upsampling: Upsampling::default(),
+            relations: Relations::default(),
             quantization,
             text_quantization: None,
             files: Vec::new(),
