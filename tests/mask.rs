@@ -6,7 +6,7 @@ mod common;
 use common::encoded;
 use image::{ExtendedColorType, ImageEncoder, ImageFormat};
 use rrsis::image::Raster;
-use rrsis::mask::{MarginMap, Mask, MaskError, PixelMargins, Upsampling};
+use rrsis::mask::{Connectivity, MarginMap, Mask, MaskError, PixelMargins, Regions, Upsampling};
 
 fn map(width: usize, data: &[f32]) -> MarginMap {
     MarginMap {
@@ -121,6 +121,38 @@ fn without_edges_a_guided_mask_is_a_smooth_one() {
         .map(|how| seen.upsampled(&grey, how).mask(0.5).foreground());
     assert_eq!(guided, 20 * 40);
     assert!(guided.abs_diff(bilinear) <= 40, "{guided} and {bilinear}");
+}
+
+#[test]
+fn colours_make_no_specks_where_the_answer_is_certain() {
+    // Foreground on the left, and on both sides pixels of the other side's colour.
+    let mut image = two_tones(32, 64, [60, 180]);
+    for (x, y, tone) in [(10, 10, 255), (11, 40, 180), (50, 20, 0), (52, 45, 60)] {
+        image.rgb[3 * (y * 64 + x)..][..3].fill(tone);
+    }
+    let mask = seen_left_of(32, 64, 16)
+        .upsampled(&image, Upsampling::Guided)
+        .mask(0.5);
+    for row in mask.data.chunks_exact(64) {
+        assert_eq!(row, [vec![1; 32], vec![0; 32]].concat());
+    }
+}
+
+#[test]
+fn single_pixels_of_another_colour_are_no_specks_along_an_edge() {
+    let mut image = two_tones(32, 64, [60, 180]);
+    for (x, y, tone) in [(29, 10, 180), (30, 41, 180), (34, 20, 60), (35, 47, 60)] {
+        image.rgb[3 * (y * 64 + x)..][..3].fill(tone);
+    }
+    let mask = seen_left_of(32, 64, 16)
+        .upsampled(&image, Upsampling::Guided)
+        .mask(0.5);
+    let ground = Mask {
+        data: mask.data.iter().map(|value| 1 - value).collect(),
+        ..mask.clone()
+    };
+    let regions = |mask| Regions::count_in(mask, Connectivity::Four);
+    assert_eq!((regions(&mask), regions(&ground)), (1, 1));
 }
 
 #[test]

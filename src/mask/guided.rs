@@ -17,59 +17,103 @@ const WINDOW: usize = 9;
 /// A linear function of the colour: its slopes in red, green and blue, and its constant.
 type Fit = [f32; 4];
 
+/// Such a function, and the least and greatest margin of its window.
+///
+/// A colour that no cell of a window has (a light roof in a dark block) would get a margin that none has:
+/// specks in the middle of what is certain.
+type Bounded = [f32; 6];
+
 impl MarginMap {
     /// Margins of the pixels of `image`, all of which this map is about.
     pub fn guided_by(&self, image: &Raster) -> PixelMargins {
-        let fits = smoothed(&self.fits(image), self.width, self.height);
+        let fits = self.bounded_fits(image);
         let columns: Vec<_> = centred(self.width, image.width).collect();
-        let mut row = vec![Fit::default(); self.width];
-        let mut data = Vec::with_capacity(image.width * image.height);
+        let mut mixed = vec![Bounded::default(); self.width];
         let pixels = image.rgb.chunks_exact(3 * image.width.max(1));
-        for (at, pixels) in centred(self.height, image.height).zip(pixels) {
-            let before = &fits[at.before * self.width..][..self.width];
-            let after = &fits[at.after * self.width..][..self.width];
-            for ((fit, before), after) in row.iter_mut().zip(before).zip(after) {
-                *fit = mix(before, after, at.share);
-            }
-            data.extend(columns.iter().zip(pixels.chunks_exact(3)).map(|(at, rgb)| {
-                let [red, green, blue, constant] = mix(&row[at.before], &row[at.after], at.share);
-                let [r, g, b] = colour(rgb);
-                PixelMargins::step(red * r + green * g + blue * b + constant)
-            }));
-        }
+        let rows = centred(self.height, image.height)
+            .zip(pixels)
+            .map(|(at, pixels)| {
+                let before = &fits[at.before * self.width..][..self.width];
+                let after = &fits[at.after * self.width..][..self.width];
+                for ((fit, before), after) in mixed.iter_mut().zip(before).zip(after) {
+                    *fit = mix(before, after, at.share);
+                }
+                let pixels = columns.iter().zip(pixels.chunks_exact(3));
+                let row: Vec<f32> = pixels
+                    .map(|(at, rgb)| {
+                        let fit = mix(&mixed[at.before], &mixed[at.after], at.share);
+                        margin_of(fit, colour(rgb))
+                    })
+                    .collect();
+                row
+            });
         PixelMargins {
             width: image.width,
             height: image.height,
-            data,
+            data: averaged(rows, image.width * image.height),
         }
     }
 
-    /// The function that fits best around each cell: equations 19 and 20.
-    fn fits(&self, image: &Raster) -> Vec<Fit> {
+    /// The function of each cell: equations 19 to 21.
+    fn bounded_fits(&self, image: &Raster) -> Vec<Bounded> {
         let guide = image.resize_exact(self.width, self.height);
         let colours: Vec<[f32; 3]> = guide.rgb.chunks_exact(3).map(colour).collect();
         // What is certain anyhow must not tilt the functions beside it.
         let range = PixelMargins::RANGE;
         let margins: Vec<f32> = self.data.iter().map(|m| m.max(-range).min(range)).collect();
-        windows(self.width, self.height)
+        let fits: Vec<Fit> = windows(self.width, self.height)
             .map(|window| fit(window.map(|cell| (colours[cell], margins[cell]))))
+            .collect();
+        windows(self.width, self.height)
+            .map(|window| {
+                let [red, green, blue, constant] = mean(window.map(|cell| fits[cell]));
+                let of_window = window.map(|cell| margins[cell]);
+                let least = of_window.into_iter().fold(f32::INFINITY, f32::min);
+                let greatest = of_window.into_iter().fold(f32::NEG_INFINITY, f32::max);
+                [red, green, blue, constant, least, greatest]
+            })
             .collect()
     }
 }
 
-/// The mean of the functions whose windows a cell lies in: equation 21.
-fn smoothed(fits: &[Fit], width: usize, height: usize) -> Vec<Fit> {
-    windows(width, height)
-        .map(|window| {
-            let mut mean = Fit::default();
-            for cell in window {
-                for (sum, value) in mean.iter_mut().zip(fits[cell]) {
-                    *sum += value / WINDOW as f32;
-                }
-            }
-            mean
-        })
-        .collect()
+/// The margin of a pixel of this colour.
+fn margin_of([red, green, blue, constant, least, greatest]: Bounded, [r, g, b]: [f32; 3]) -> f32 {
+    let margin = red * r + green * g + blue * b + constant;
+    margin.max(least).min(greatest)
+}
+
+/// Means of 3 x 3 pixels, as steps: single pixels of another colour, of which roofs and trees are full,
+/// would be specks and holes along every edge. `count`: how many pixels there are.
+fn averaged(mut rows: impl Iterator<Item = Vec<f32>>, count: usize) -> Vec<i8> {
+    let mut data = Vec::with_capacity(count);
+    let Some(first) = rows.next() else {
+        return data;
+    };
+    let (mut above, mut row) = (first.clone(), first);
+    loop {
+        let next = rows.next();
+        let below = next.as_ref().unwrap_or(&row);
+        let columns: Vec<f32> = above
+            .iter()
+            .zip(&row)
+            .zip(below)
+            .map(|((a, b), c)| a + b + c)
+            .collect();
+        let last = columns.len().saturating_sub(1);
+        data.extend((0..columns.len()).map(|x| {
+            let sum = columns[x.saturating_sub(1)] + columns[x] + columns[(x + 1).min(last)];
+            PixelMargins::step(sum / 9.0)
+        }));
+        let Some(next) = next else {
+            return data;
+        };
+        above = std::mem::replace(&mut row, next);
+    }
+}
+
+/// The mean of the functions whose windows a cell lies in.
+fn mean(fits: [Fit; WINDOW]) -> Fit {
+    std::array::from_fn(|i| fits.iter().map(|fit| fit[i]).sum::<f32>() / WINDOW as f32)
 }
 
 /// The cells around each cell, row-major; beyond an edge the cell on it stands again.
