@@ -28,29 +28,25 @@ impl MarginMap {
     pub fn guided_by(&self, image: &Raster) -> PixelMargins {
         let fits = self.bounded_fits(image);
         let columns: Vec<_> = centred(self.width, image.width).collect();
+        let rows: Vec<_> = centred(self.height, image.height).collect();
         let mut mixed = vec![Bounded::default(); self.width];
-        let pixels = image.rgb.chunks_exact(3 * image.width.max(1));
-        let rows = centred(self.height, image.height)
-            .zip(pixels)
-            .map(|(at, pixels)| {
-                let before = &fits[at.before * self.width..][..self.width];
-                let after = &fits[at.after * self.width..][..self.width];
-                for ((fit, before), after) in mixed.iter_mut().zip(before).zip(after) {
-                    *fit = mix(before, after, at.share);
-                }
-                let pixels = columns.iter().zip(pixels.chunks_exact(3));
-                let row: Vec<f32> = pixels
-                    .map(|(at, rgb)| {
-                        let fit = mix(&mixed[at.before], &mixed[at.after], at.share);
-                        margin_of(fit, colour(rgb))
-                    })
-                    .collect();
-                row
-            });
+        let row_of_pixels = |y: usize, out: &mut [f32]| {
+            let at = rows[y];
+            let before = &fits[at.before * self.width..][..self.width];
+            let after = &fits[at.after * self.width..][..self.width];
+            for ((fit, before), after) in mixed.iter_mut().zip(before).zip(after) {
+                *fit = mix(before, after, at.share);
+            }
+            let pixels = image.rgb[3 * y * image.width..].chunks_exact(3);
+            for ((margin, at), rgb) in out.iter_mut().zip(&columns).zip(pixels) {
+                let fit = mix(&mixed[at.before], &mixed[at.after], at.share);
+                *margin = margin_of(fit, colour(rgb));
+            }
+        };
         PixelMargins {
             width: image.width,
             height: image.height,
-            data: averaged(rows, image.width * image.height),
+            data: averaged(row_of_pixels, image.width, image.height),
         }
     }
 
@@ -83,32 +79,27 @@ fn margin_of([red, green, blue, constant, least, greatest]: Bounded, [r, g, b]: 
 }
 
 /// Means of 3 x 3 pixels, as steps: single pixels of another colour, of which roofs and trees are full,
-/// would be specks and holes along every edge. `count`: how many pixels there are.
-fn averaged(mut rows: impl Iterator<Item = Vec<f32>>, count: usize) -> Vec<i8> {
-    let mut data = Vec::with_capacity(count);
-    let Some(first) = rows.next() else {
-        return data;
-    };
-    let (mut above, mut row) = (first.clone(), first);
-    loop {
-        let next = rows.next();
-        let below = next.as_ref().unwrap_or(&row);
-        let columns: Vec<f32> = above
-            .iter()
-            .zip(&row)
-            .zip(below)
-            .map(|((a, b), c)| a + b + c)
-            .collect();
-        let last = columns.len().saturating_sub(1);
-        data.extend((0..columns.len()).map(|x| {
-            let sum = columns[x.saturating_sub(1)] + columns[x] + columns[(x + 1).min(last)];
-            PixelMargins::step(sum / 9.0)
+/// would be specks and holes along every edge. `row`: writes the margins of a row.
+fn averaged(mut row: impl FnMut(usize, &mut [f32]), width: usize, height: usize) -> Vec<i8> {
+    let mut data = Vec::with_capacity(width * height);
+    let mut kept: [Vec<f32>; 3] = std::array::from_fn(|_| vec![0.0; width]);
+    let mut columns = vec![0.0; width];
+    for y in 0..height {
+        // The next one; the first time, the first one as well.
+        for at in y + usize::from(y > 0)..(y + 2).min(height) {
+            row(at, &mut kept[at % 3]);
+        }
+        let [above, below] = [y.saturating_sub(1), (y + 1).min(height - 1)].map(|y| &kept[y % 3]);
+        let of_three = above.iter().zip(&kept[y % 3]).zip(below);
+        for (sum, ((above, own), below)) in columns.iter_mut().zip(of_three) {
+            *sum = above + own + below;
+        }
+        data.extend((0..width).map(|x| {
+            let [left, right] = [x.saturating_sub(1), (x + 1).min(width - 1)];
+            PixelMargins::step((columns[left] + columns[x] + columns[right]) / 9.0)
         }));
-        let Some(next) = next else {
-            return data;
-        };
-        above = std::mem::replace(&mut row, next);
     }
+    data
 }
 
 /// The mean of the functions whose windows a cell lies in.

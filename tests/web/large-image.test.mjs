@@ -124,9 +124,10 @@ describe('10,000 x 10,000 pixels', () => {
     assert.ok(shares.every((share) => share > 0.02), shares.join(' '));
     for (const first of [0, 3, 6]) {
       const alike = shares.slice(first, first + 3);
-      assert.ok(Math.max(...alike) - Math.min(...alike) < 0.05, shares.join(' '));
+      // Not the same to the pixel: at this resolution what lies beside a tile reaches far into it.
+      assert.ok(Math.max(...alike) - Math.min(...alike) < 0.1, shares.join(' '));
     }
-    assert.ok(Math.max(...shares) - Math.min(...shares) > 0.1, shares.join(' '));
+    assert.ok(Math.max(...shares) - Math.min(...shares) > 0.3, shares.join(' '));
 
     // Zoom and pan set transforms and draw nothing.
     const frames = await page.evaluate(async () => {
