@@ -14,6 +14,9 @@ const REGULARISATION: f32 = 1e-3;
 /// Cells of a window, which reaches one cell to every side: with more, thin things are smoothed away.
 const WINDOW: usize = 9;
 
+/// The colour of a cell, from 0 to 1, and its margin.
+type Sample = ([f32; 3], f32);
+
 /// A linear function of the colour: its slopes in red, green and blue, and its constant.
 type Fit = [f32; 4];
 
@@ -120,10 +123,9 @@ fn windows(width: usize, height: usize) -> impl Iterator<Item = [usize; WINDOW]>
 }
 
 /// Least squares over a window, with a cost of slopes.
-fn fit(window: [([f32; 3], f32); WINDOW]) -> Fit {
-    let mean = |value: &dyn Fn(&([f32; 3], f32)) -> f32| {
-        window.iter().map(value).sum::<f32>() / WINDOW as f32
-    };
+fn fit(window: [Sample; WINDOW]) -> Fit {
+    let mean =
+        |value: &dyn Fn(&Sample) -> f32| window.iter().map(value).sum::<f32>() / WINDOW as f32;
     let [r, g, b] = std::array::from_fn(|channel| mean(&|(colour, _)| colour[channel]));
     let margin = mean(&|(_, margin)| *margin);
     // Upper triangle of the covariance of the colours, and that with the margin.
