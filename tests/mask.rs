@@ -174,7 +174,7 @@ fn guided_margins_of_the_smallest_maps_and_images() {
 #[test]
 fn margins_take_another_size_bilinearly() {
     let pixels = map(2, &[-1.0, 1.0, -1.0, 1.0]).bilinear(2, 2);
-    assert_eq!(pixels.resized(2, 2), pixels);
+    assert_eq!(pixels.clone().resized(2, 2), pixels);
     let larger = pixels.resized(5, 1);
     assert_eq!((larger.width, larger.height), (5, 1));
     assert_eq!(larger.mask(0.6).data, [0, 0, 0, 1, 1]);

@@ -34,9 +34,9 @@ impl PixelMargins {
     }
 
     /// The same at another size, bilinearly.
-    pub fn resized(&self, width: usize, height: usize) -> Self {
+    pub fn resized(self, width: usize, height: usize) -> Self {
         if (self.width, self.height) == (width, height) {
-            return self.clone();
+            return self;
         }
         let data = self.data.iter().map(|step| f32::from(*step) * Self::STEP);
         let map = MarginMap {
