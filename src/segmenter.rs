@@ -103,14 +103,12 @@ pub enum Tiling {
     Side(usize),
 }
 
-/// A mask and how it came about.
+/// What an expression refers to, and how it came about.
 #[derive(Clone, Debug)]
 pub struct Segmentation {
-    /// At the image's own size.
-    pub mask: Mask,
     /// The network's output.
     pub margin: MarginMap,
-    /// The same at the image's own size, from which masks at other thresholds can be drawn.
+    /// The same at the image's own size, from which masks are drawn at any threshold.
     pub pixels: PixelMargins,
     /// The probability above which a pixel is foreground.
     pub threshold: f32,
@@ -118,6 +116,13 @@ pub struct Segmentation {
     pub truncated: bool,
     /// Where the time went.
     pub timings: Timings,
+}
+
+impl Segmentation {
+    /// The mask at the image's own size.
+    pub fn mask(&self) -> Mask {
+        self.pixels.mask(self.threshold)
+    }
 }
 
 /// Milliseconds spent in each step.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{drawn, repository};
 use rrsis::image::Raster;
+use rrsis::mask::PixelMargins;
 use rrsis::network::Precision;
 use rrsis::platform::DeviceChoice;
 use rrsis::segmenter::{SegmentOptions, Segmenter};
@@ -80,4 +81,16 @@ fn a_mask_on_the_cpu_allocates_little() {
             "{bytes} bytes, {count} allocations"
         );
     }
+
+    // The mask of an image of a hundred million pixels takes no second hundred million bytes.
+    let margins = PixelMargins {
+        width: 1000,
+        height: 1000,
+        data: vec![3; 1_000_000],
+    };
+    let before = BYTES.load(Ordering::Relaxed);
+    let mask = margins.into_mask(0.5);
+    let bytes = BYTES.load(Ordering::Relaxed) - before;
+    assert_eq!(mask.foreground(), 1_000_000);
+    assert!(bytes < 1000, "{bytes} bytes");
 }

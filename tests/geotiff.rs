@@ -10,6 +10,7 @@ mod thin_model;
 use command::rrsis;
 use common::{read, repository};
 use rrsis::image::{ImageError, Picture, decode, decode_picture};
+use rrsis::mask::PixelMargins;
 
 const WIDTH: usize = 70;
 const HEIGHT: usize = 50;
@@ -99,6 +100,18 @@ fn floats_with_holes_are_stretched_around_them() {
         (30, 30, true),
     ] {
         assert_eq!(is_measured(&picture, x, y), expected, "{x}, {y}");
+    }
+    // A missing pixel is in no mask, however low the threshold.
+    let mut margins = PixelMargins {
+        width: WIDTH,
+        height: HEIGHT,
+        data: vec![127; WIDTH * HEIGHT],
+    };
+    picture.clear_missing(&mut margins);
+    let mask = margins.into_mask(1e-6);
+    for (at, value) in mask.data.iter().enumerate() {
+        let measured = is_measured(&picture, at % WIDTH, at / WIDTH);
+        assert_eq!(*value == 1, measured, "pixel {at}");
     }
     let [dark, middle, bright] = [0, 35, 69].map(|x| colour(&picture, x, 40)[0]);
     assert_eq!((dark, bright), (0, 255));

@@ -47,8 +47,8 @@ fn a_written_model_segments_at_the_images_own_size() {
     write(&untrained(&config), &config, Quantization::Q8, dir.path());
     let image = gradient(75, 58);
     let result = segment(dir.path(), &image, &SegmentOptions::default());
-    assert_eq!((result.mask.width, result.mask.height), (75, 58));
-    assert_eq!(result.mask.data.len(), 75 * 58);
+    assert_eq!((result.mask().width, result.mask().height), (75, 58));
+    assert_eq!(result.mask().data.len(), 75 * 58);
     assert_eq!((result.margin.width, result.margin.height), (16, 16));
     assert!(result.margin.data.iter().all(|margin| margin.is_finite()));
 
@@ -189,7 +189,10 @@ fn a_large_image_goes_through_in_tiles_and_says_how_far_it_is() {
     assert_eq!(total, 3 * 2);
     let (_, same) = run(Tiling::Side(96));
     assert_eq!(automatic.margin, same.margin);
-    assert_eq!((automatic.mask.width, automatic.mask.height), (200, 150));
+    assert_eq!(
+        (automatic.mask().width, automatic.mask().height),
+        (200, 150)
+    );
     assert!(
         automatic
             .margin
@@ -262,7 +265,7 @@ fn tiles_that_others_compute_give_the_same_map_in_any_order() {
     assert!(job.hand_in(number, Some(map)));
     let found = job.finish();
     assert_eq!(found.margin, expected.margin);
-    assert_eq!(found.mask, expected.mask);
+    assert_eq!(found.mask(), expected.mask());
 
     let error = pollster::block_on(other.margin_of_tile(gradient(64, 50), "building"));
     assert!(error.expect_err("not square").to_string().contains("50"));
@@ -285,7 +288,8 @@ fn what_was_not_computed_is_background() {
         .expect("begins");
     pollster::block_on(job.step()).expect("runs");
     let stopped = job.finish();
-    let right = |row: usize| &stopped.mask.data[row * 300 + 200..(row + 1) * 300];
+    let stopped = stopped.mask();
+    let right = |row: usize| &stopped.data[row * 300 + 200..(row + 1) * 300];
     assert!((0..60).all(|row| right(row).iter().all(|value| *value == 0)));
     assert!(stopped.margin.data.iter().all(|margin| margin.is_finite()));
 }

@@ -71,10 +71,10 @@ fn no_image_and_no_expression_gives_anything_but_numbers() {
             let result = result.unwrap_or_else(|error| panic!("{name}, {expression}: {error}"));
             assert!(result.margin.data.iter().all(|margin| margin.is_finite()));
             assert_eq!(
-                (result.mask.width, result.mask.height),
+                (result.mask().width, result.mask().height),
                 (image.width, image.height)
             );
-            assert!(result.mask.data.iter().all(|value| *value <= 1));
+            assert!(result.mask().data.iter().all(|value| *value <= 1));
         }
     }
 }
@@ -94,7 +94,7 @@ fn a_thing_in_tiles_is_the_thing_in_the_whole() {
         };
         pollster::block_on(segmenter.segment(&image, "water", &options))
             .unwrap()
-            .mask
+            .mask()
     };
     let whole = run(Tiling::Whole, 512);
     let tiles = run(Tiling::Side(side * 3 / 4), 384);
@@ -154,7 +154,7 @@ fn cpu_and_gpu_give_the_same_masks_of_20_real_images() {
             let run = |segmenter: &Segmenter| {
                 pollster::block_on(segmenter.segment(&crop, expression, &options))
                     .unwrap_or_else(|error| panic!("{name}: {error}"))
-                    .mask
+                    .mask()
             };
             let (a, b) = (run(&cpu), run(&gpu));
             for (a, b) in a.data.iter().zip(&b.data) {

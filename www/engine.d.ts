@@ -42,7 +42,7 @@ export interface SegmentResult {
   margin: { width: number; height: number; data: Float32Array };
   /**
    * The same of every pixel, `width * height`, in steps of 6 / 127: the probability of a pixel is the
-   * sigmoid of its margin. What lies beyond -127 and 127 is as good as certain.
+   * sigmoid of its margin. What lies beyond -127 and 127 is as good as certain; -127 is in no mask.
    */
   pixelMargins: Int8Array;
   /** The probability above which a pixel was taken. */

@@ -101,8 +101,8 @@ export class Segmenter extends EventTarget {
    * @param {{signal?: AbortSignal}} [options]
    * @returns {Promise<Uint8Array>}
    */
-  maskAt({ pixelMargins, measured }, threshold, { signal } = {}) {
-    return this.#tool("maskAt", { pixelMargins, measured, threshold }, signal);
+  maskAt({ pixelMargins }, threshold, { signal } = {}) {
+    return this.#tool("maskAt", { pixelMargins, threshold }, signal);
   }
 
   /**

@@ -286,10 +286,10 @@ async function segment({ id, input, expression, threshold, resolution }, signal)
     } finally {
       shift?.end();
     }
+    const margin = { width: result.margin_width, height: result.margin_height, data: result.take_margin() };
+    const pixelMargins = result.pixel_margins;
     const mask = result.take_mask();
     const measured = result.take_measured();
-    const margin = { width: result.margin_width, height: result.margin_height, data: result.take_margin() };
-    const pixelMargins = result.take_pixel_margins();
     const { width, height, truncated, timings } = result;
     const found = { width, height, mask, margin, pixelMargins, threshold: result.threshold, measured, truncated, timings };
     result.free();

@@ -56,7 +56,7 @@ impl Gallery {
             let image = triplet.decode_image(&triplet.read_image()?)?;
             let mut target = triplet.read_mask(&image)?;
             let result = segmenter.segment(&image, &triplet.expression, &options);
-            let mut mask = pollster::block_on(result)?.mask;
+            let mut mask = pollster::block_on(result)?.mask();
             if let Some(ignored) = triplet.read_ignored(&image)? {
                 for (index, ignored) in ignored.data.iter().enumerate() {
                     if *ignored == 1 {

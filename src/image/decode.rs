@@ -7,7 +7,7 @@ use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::tiff::TiffImage;
 use super::{Georeference, ImageError, Raster, check_size, over_white};
-use crate::mask::Mask;
+use crate::mask::PixelMargins;
 
 /// Most pixels an image may have: what a browser's 4 GB address space bears beside the network.
 pub const MAX_PIXELS: u64 = 120_000_000;
@@ -28,11 +28,13 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Takes out of a mask what was not measured.
-    pub fn clear_missing(&self, mask: &mut Mask) {
+    /// Takes out of an answer what was not measured: it is in no mask then.
+    pub fn clear_missing(&self, margins: &mut PixelMargins) {
         if let Some(measured) = &self.measured {
-            for (value, measured) in mask.data.iter_mut().zip(measured) {
-                *value &= measured;
+            for (margin, measured) in margins.data.iter_mut().zip(measured) {
+                if *measured == 0 {
+                    *margin = PixelMargins::NEVER;
+                }
             }
         }
     }

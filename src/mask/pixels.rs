@@ -19,16 +19,24 @@ impl PixelMargins {
     /// The margin of one step: the probability moves by 0.012 at most.
     pub const STEP: f32 = Self::RANGE / 127.0;
 
-    /// Foreground wherever the probability exceeds `threshold`, to a step; a tie is background, and so
-    /// is what is background beyond doubt.
+    /// Background beyond doubt: in no mask, at whatever threshold.
+    pub const NEVER: i8 = -127;
+
+    /// Foreground wherever the probability exceeds `threshold`, to a step; a tie is background.
     pub fn mask(&self, threshold: f32) -> Mask {
+        self.clone().into_mask(threshold)
+    }
+
+    /// The same in the memory of the margins, of which a large image has much.
+    pub fn into_mask(self, threshold: f32) -> Mask {
         let limit = ((threshold / (1.0 - threshold)).ln() / Self::STEP).floor();
         // Steps are rounded up: one is above the limit's own only where the margin is.
-        let limit = limit.clamp(-127.0, 127.0) as i8;
-        let data = self.data.iter().map(|step| u8::from(*step > limit));
+        let limit = limit.clamp(f32::from(Self::NEVER), 127.0) as i8;
+        let data = self.data.into_iter().map(|step| u8::from(step > limit));
         Mask {
             width: self.width,
             height: self.height,
+            // In place: a vector's elements of the same size are.
             data: data.collect(),
         }
     }

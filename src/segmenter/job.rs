@@ -131,7 +131,6 @@ impl Job<'_> {
         };
         let pixels = margin.upsampled(self.image, self.upsampling);
         Segmentation {
-            mask: pixels.mask(self.threshold),
             pixels,
             margin,
             threshold: self.threshold,

@@ -29,7 +29,7 @@ pub(super) fn validate(
         let target = triplet.read_mask(&image)?;
         let expression = &triplet.expression;
         let result = pollster::block_on(segmenter.segment(&image, expression, &options))?;
-        evaluation.add(&result.mask, &target, &[])?;
+        evaluation.add(&result.mask(), &target, &[])?;
         progress(done + 1);
     }
     Ok(Some(evaluation.report()))

@@ -15,6 +15,7 @@ use wasm_bindgen_futures::JsFuture;
 use self::crew::Crew;
 use self::error::JsResult;
 use crate::image::{Raster, decode_picture};
+use crate::mask::PixelMargins;
 use crate::network::Precision;
 use crate::platform::DeviceChoice;
 use crate::segmenter::{SegmentOptions, Segmentation, Segmenter};
@@ -129,7 +130,7 @@ impl WebSegmenter {
         let mut segmentation = self
             .run(&picture.raster, expression, &options, on_tile, crew)
             .await?;
-        picture.clear_missing(&mut segmentation.mask);
+        picture.clear_missing(&mut segmentation.pixels);
         Ok(WebSegmentation {
             segmentation,
             measured: picture.measured,
@@ -235,13 +236,13 @@ impl WebSegmentation {
     /// Columns of the mask.
     #[wasm_bindgen(getter)]
     pub fn width(&self) -> usize {
-        self.segmentation.mask.width
+        self.segmentation.pixels.width
     }
 
     /// Rows of the mask.
     #[wasm_bindgen(getter)]
     pub fn height(&self) -> usize {
-        self.segmentation.mask.height
+        self.segmentation.pixels.height
     }
 
     /// The expression was longer than the network reads.
@@ -250,17 +251,22 @@ impl WebSegmentation {
         self.segmentation.truncated
     }
 
-    /// The mask, 0 or 1 a pixel, row-major; empty on a second call.
-    pub fn take_mask(&mut self) -> Uint8Array {
-        let data = std::mem::take(&mut self.segmentation.mask.data);
-        Uint8Array::from(data.as_slice())
+    /// How sure the answer is of every pixel, row-major: foreground minus background logit in steps of
+    /// 6 / 127, and -127 where the image holds nothing. `mask_at` draws masks at other thresholds from it.
+    #[wasm_bindgen(getter)]
+    pub fn pixel_margins(&self) -> Int8Array {
+        Int8Array::from(self.segmentation.pixels.data.as_slice())
     }
 
-    /// How sure the answer is of every pixel, row-major: foreground minus background logit in steps of
-    /// 6 / 127; empty on a second call. `mask_at` draws masks at other thresholds from it.
-    pub fn take_pixel_margins(&mut self) -> Int8Array {
-        let data = std::mem::take(&mut self.segmentation.pixels.data);
-        Int8Array::from(data.as_slice())
+    /// The mask, 0 or 1 a pixel, row-major. It takes the place of the pixels' margins, of which there are
+    /// none afterwards.
+    pub fn take_mask(&mut self) -> Uint8Array {
+        let (threshold, pixels) = (self.segmentation.threshold, &mut self.segmentation.pixels);
+        let pixels = PixelMargins {
+            data: std::mem::take(&mut pixels.data),
+            ..*pixels
+        };
+        Uint8Array::from(pixels.into_mask(threshold).data.as_slice())
     }
 
     /// Columns of the map of margins.

@@ -8,11 +8,9 @@ use crate::Error;
 use crate::image::Georeference;
 use crate::mask::{Connectivity, Feature, Mask, PixelMargins, Regions, feature_collection};
 
-/// The mask of a result's margins (`take_pixel_margins`) at another threshold.
-///
-/// `measured`, of as many pixels, is 0 where the image holds nothing.
+/// The mask of a result's margins (`pixel_margins`) at another threshold.
 #[wasm_bindgen]
-pub fn mask_at(pixels: Vec<i8>, threshold: f32, measured: Option<Vec<u8>>) -> JsResult<Uint8Array> {
+pub fn mask_at(pixels: Vec<i8>, threshold: f32) -> JsResult<Uint8Array> {
     if !(threshold > 0.0 && threshold < 1.0) {
         return Err(Error::Option {
             option: "threshold",
@@ -26,11 +24,9 @@ pub fn mask_at(pixels: Vec<i8>, threshold: f32, measured: Option<Vec<u8>>) -> Js
         height: 1,
         data: pixels,
     };
-    let mut mask = pixels.mask(threshold);
-    for (value, measured) in mask.data.iter_mut().zip(measured.iter().flatten()) {
-        *value &= measured;
-    }
-    Ok(Uint8Array::from(mask.data.as_slice()))
+    Ok(Uint8Array::from(
+        pixels.into_mask(threshold).data.as_slice(),
+    ))
 }
 
 /// Number of connected regions of a mask; pixels that share an edge are connected.

@@ -20,8 +20,8 @@ export const TOOLS = {
   },
 
   /** The mask of a result at another threshold. */
-  maskAt(program, { pixelMargins, threshold, measured }) {
-    const mask = program.mask_at(pixelMargins, threshold, measured);
+  maskAt(program, { pixelMargins, threshold }) {
+    const mask = program.mask_at(pixelMargins, threshold);
     return { value: mask, transfer: [mask.buffer] };
   },
 

@@ -112,16 +112,10 @@ impl Segment {
             );
         }
         let gsd = self.gsd(&picture);
-        let file = content(
-            format,
-            &result.mask,
-            &picture,
-            expression,
-            gsd,
-            self.simplify,
-        )?;
+        let mask = result.mask();
+        let file = content(format, &mask, &picture, expression, gsd, self.simplify)?;
         write(&self.out, &file)?;
-        let report = Report::new(&result, gsd, segmenter.device_name());
+        let report = Report::new(&result, &mask, gsd, segmenter.device_name());
         println!("{}: {}", self.out.display(), report.for_people());
         Ok(())
     }
@@ -186,16 +180,11 @@ impl Segment {
         let made = || -> Result<Report> {
             format.check(picture, &work.output)?;
             let result = self.segment(segmenter, picture, &work.expression, bar)?;
-            let file = content(
-                format,
-                &result.mask,
-                picture,
-                &work.expression,
-                gsd,
-                self.simplify,
-            )?;
+            let mask = result.mask();
+            let expression = &work.expression;
+            let file = content(format, &mask, picture, expression, gsd, self.simplify)?;
             write(&work.output, &file)?;
-            Ok(Report::new(&result, gsd, segmenter.device_name()))
+            Ok(Report::new(&result, &mask, gsd, segmenter.device_name()))
         };
         made().map_err(|error| error.to_string())
     }
@@ -213,7 +202,7 @@ impl Segment {
             bar.inc(1);
         }
         let mut result = job.finish();
-        picture.clear_missing(&mut result.mask);
+        picture.clear_missing(&mut result.pixels);
         Ok(result)
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::plan::Work;
 use crate::error::{Error, Result};
-use crate::mask::{Connectivity, Regions};
+use crate::mask::{Connectivity, Mask, Regions};
 use crate::segmenter::Segmentation;
 
 /// Numbers of one mask.
@@ -32,8 +32,12 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(result: &Segmentation, gsd: Option<f64>, device: &'static str) -> Self {
-        let mask = &result.mask;
+    pub(super) fn new(
+        result: &Segmentation,
+        mask: &Mask,
+        gsd: Option<f64>,
+        device: &'static str,
+    ) -> Self {
         let pixels = mask.foreground();
         let timings = result.timings;
         let total =
