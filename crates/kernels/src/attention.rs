@@ -2,8 +2,9 @@
 
 use crate::Precision;
 use crate::product::{HEIGHT, Matrix, Piece, Write};
-use crate::product8::{Codes, Matrix8};
-use crate::softmax::weights;
+use crate::product8::{Codes, Matrix8, Range, padded_inputs};
+use crate::simd::Code;
+use crate::softmax::{weight_codes, weights};
 use crate::team::{Parts, Team, reserve};
 
 /// Rows of channels among others: row `i` is `values[i * stride + first..][..channels]`.
@@ -41,6 +42,9 @@ struct Head {
     codes: Codes,
     key8: Matrix8,
     value: Matrix,
+    /// Weights and values where contexts are products of integers.
+    weights: Vec<Code>,
+    value8: Matrix8,
     scores: Vec<f32>,
     context: Vec<f32>,
     mask: Vec<f32>,
@@ -79,24 +83,50 @@ impl Head {
             + self.codes.bytes()
             + self.key8.bytes()
             + self.value.bytes()
+            + size_of_val(&self.weights[..])
+            + self.value8.bytes()
     }
 
     /// Makes room for blocks of `queries` that attend to `keys`.
-    fn fit(&mut self, queries: usize, keys: usize, head_dim: usize, precision: Precision) {
+    fn fit(&mut self, queries: usize, keys: usize, head_dim: usize, precisions: Precisions) {
         reserve(&mut self.query, queries * head_dim);
-        match precision {
+        match precisions.scores {
             Precision::F32 => self.key.reserve(head_dim, keys),
             Precision::Int8 => {
                 self.codes.reserve(queries, head_dim);
                 self.key8.reserve(head_dim, keys);
             }
         }
-        self.value.reserve(keys, head_dim);
+        match precisions.contexts {
+            Precision::F32 => self.value.reserve(keys, head_dim),
+            Precision::Int8 => {
+                reserve(&mut self.weights, queries * padded_inputs(keys));
+                self.value8.reserve(padded_inputs(keys), head_dim);
+            }
+        }
         reserve(&mut self.scores, queries * keys);
         reserve(&mut self.context, queries * head_dim);
         reserve(&mut self.shares, queries);
     }
 }
+
+/// What the two products of attention are made of.
+#[derive(Clone, Copy, Debug)]
+struct Precisions {
+    /// Of queries and keys.
+    scores: Precision,
+    /// Of weights and values.
+    contexts: Precision,
+}
+
+/// Products of f32.
+const EXACT: Precisions = Precisions {
+    scores: Precision::F32,
+    contexts: Precision::F32,
+};
+
+/// Fewest keys whose values are weighted in integers: below, packing them costs what that gains.
+const MANY: usize = 64;
 
 /// How many rows there are of each.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +140,7 @@ pub struct Counts {
 /// Scaled dot-product attention: `out` becomes `[queries, heads * head_dim]`.
 ///
 /// `precision`: of the products of queries and keys, in f32 in any case where integers cannot take the
-/// `head_dim`. Values are weighted in f32: what integers gain there, the codes of the weights cost.
+/// `head_dim`, and of weights and values where there are [`MANY`] keys.
 ///
 /// # Panics
 /// Where the sizes do not fit.
@@ -122,9 +152,13 @@ pub fn attention(
     out: &mut [f32],
     scratch: &mut AttentionScratch,
 ) {
-    let precision = match Matrix8::takes(head_dim) {
+    let int8_where = |fits: bool| match fits {
         true => precision,
         false => Precision::F32,
+    };
+    let precisions = Precisions {
+        scores: int8_where(Matrix8::takes(head_dim)),
+        contexts: int8_where(counts.keys >= MANY),
     };
     let channels = heads * head_dim;
     assert_eq!(out.len(), counts.queries * channels, "queries");
@@ -134,17 +168,26 @@ pub fn attention(
         heads: memories,
     } = scratch;
     team.prepare(memories, |memory| {
-        memory.fit(HEIGHT.min(counts.queries), counts.keys, head_dim, precision);
+        memory.fit(
+            HEIGHT.min(counts.queries),
+            counts.keys,
+            head_dim,
+            precisions,
+        );
     });
     let out = Parts::new(out, head_dim);
     team.share(memories, heads, |memory, head| {
         let first = head * head_dim;
         let keys = (0..counts.keys).map(|row| key.part(row, first, head_dim));
-        match precision {
+        match precisions.scores {
             Precision::F32 => memory.key.pack_columns(head_dim, keys),
             Precision::Int8 => memory.key8.pack_columns(head_dim, keys),
         }
-        pack_rows(&mut memory.value, head_dim, value, counts.keys, first);
+        let values = (0..counts.keys).map(|row| value.part(row, first, head_dim));
+        match precisions.contexts {
+            Precision::F32 => memory.value.pack_rows(head_dim, values),
+            Precision::Int8 => memory.value8.pack_rows(head_dim, values),
+        }
         for top in (0..counts.queries).step_by(HEIGHT) {
             let height = HEIGHT.min(counts.queries - top);
             memory.query.clear();
@@ -152,7 +195,7 @@ pub fn attention(
                 let row = query.part(row, first, head_dim);
                 memory.query.extend(row.iter().map(|value| value * scale));
             }
-            memory.attend(height, counts.keys, head_dim, precision, [&[], &[]]);
+            memory.attend(height, counts.keys, head_dim, precisions, [&[], &[]]);
             for (row, context) in (top..).zip(memory.weighted(height, head_dim)) {
                 // SAFETY: nobody else has this head.
                 let out = unsafe { out.part(row * heads + head) };
@@ -169,11 +212,11 @@ impl Head {
         queries: usize,
         keys: usize,
         head_dim: usize,
-        precision: Precision,
+        precisions: Precisions,
         added: [&[f32]; 2],
     ) {
         let scores = grown(&mut self.scores, queries * keys);
-        match precision {
+        match precisions.scores {
             Precision::F32 => {
                 let piece = Piece::whole(&self.query, head_dim);
                 self.key
@@ -187,11 +230,22 @@ impl Head {
                     .product(left, queries, &[], Write::Set, scores, keys);
             }
         }
-        weights(scores, keys, added, &mut self.shares);
         let context = grown(&mut self.context, queries * head_dim);
-        let piece = Piece::whole(scores, keys);
-        self.value
-            .product(&[piece], queries, &[], Write::Set, context, head_dim);
+        match precisions.contexts {
+            Precision::F32 => {
+                weights(scores, keys, added, &mut self.shares);
+                let piece = Piece::whole(scores, keys);
+                self.value
+                    .product(&[piece], queries, &[], Write::Set, context, head_dim);
+            }
+            Precision::Int8 => {
+                weight_codes(scores, keys, added, &mut self.weights, &mut self.shares);
+                let piece = Piece::whole(&self.weights, padded_inputs(keys));
+                let left = (&[piece][..], &[Range::ONE][..]);
+                self.value8
+                    .product(left, queries, &[], Write::Set, context, head_dim);
+            }
+        }
     }
 
     /// What [`Self::attend`] left.
@@ -277,7 +331,7 @@ pub fn window_attention(
         heads: memories,
     } = scratch;
     team.prepare(memories, |memory| {
-        memory.fit(area, area, head_dim, Precision::F32);
+        memory.fit(area, area, head_dim, EXACT);
         reserve(&mut memory.mask, area * area);
         memory.tokens.clear();
         reserve(&mut memory.tokens, area);
@@ -328,7 +382,7 @@ pub fn window_attention(
             memory.value.pack_rows(head_dim, part(2));
             let position = &position[head * area * area..][..area * area];
             // Windows are too small for integers to gain what codes cost.
-            memory.attend(area, area, head_dim, Precision::F32, [position, &mask]);
+            memory.attend(area, area, head_dim, EXACT, [position, &mask]);
             for ((place, _), context) in tokens.iter().zip(memory.weighted(area, head_dim)) {
                 if let Some(row) = place {
                     // SAFETY: a token lies in one window.
@@ -339,13 +393,6 @@ pub fn window_attention(
         }
         (memory.tokens, memory.mask) = (tokens, mask);
     });
-}
-
-fn pack_rows(to: &mut Matrix, head_dim: usize, rows: Rows<'_>, count: usize, first: usize) {
-    to.pack_rows(
-        head_dim,
-        (0..count).map(|row| rows.part(row, first, head_dim)),
-    );
 }
 
 /// The first `size` values of a buffer that is made large enough.
@@ -424,7 +471,7 @@ mod tests {
             assert_close(
                 &out8,
                 &out.iter().copied().map(f64::from).collect::<Vec<_>>(),
-                0.02,
+                0.03,
             );
             for query in 0..queries {
                 for head in 0..heads {
@@ -452,13 +499,16 @@ mod tests {
 
     #[test]
     fn what_is_no_number_shows_whatever_the_precision() {
-        let (queries, keys, head_dim) = (3, 9, 4);
-        for (place, precision) in (0..2)
-            .flat_map(|place| [Precision::F32, Precision::Int8].map(|precision| (place, precision)))
+        let (queries, head_dim) = (3, 4);
+        let precisions = [Precision::F32, Precision::Int8];
+        let cases = [9, MANY + 2]
+            .into_iter()
+            .flat_map(|keys| precisions.map(|precision| (keys, precision)));
+        for (place, (keys, precision)) in
+            cases.flat_map(|case| [0, 1, 2].map(|place| (place, case)))
         {
-            let mut parts = [numbers(queries * head_dim, 1), numbers(keys * head_dim, 2)];
+            let mut parts = [queries, keys, keys].map(|count| numbers(count * head_dim, 1));
             parts[place][5] = f32::NAN;
-            let values = numbers(keys * head_dim, 3);
             let rows = |values| Rows {
                 values,
                 stride: head_dim,
@@ -466,20 +516,26 @@ mod tests {
             };
             let mut out = vec![0.0; queries * head_dim];
             attention(
-                [rows(&parts[0]), rows(&parts[1]), rows(&values)],
+                parts.each_ref().map(|part| rows(part)),
                 Counts { queries, keys },
                 [1, head_dim],
                 precision,
                 &mut out,
                 &mut AttentionScratch::default(),
             );
-            // Of the second query, or of all that read the second key.
-            assert!(
-                out[head_dim..2 * head_dim]
-                    .iter()
-                    .all(|value| value.is_nan())
-            );
-            assert_eq!(out[0].is_nan(), place == 1, "{precision:?}");
+            for (at, value) in out.iter().enumerate() {
+                // Of the second query, of all that read the second key, of the second channel.
+                let expected = match place {
+                    0 => at / head_dim == 1,
+                    1 => true,
+                    _ => at % head_dim == 1,
+                };
+                assert_eq!(
+                    value.is_nan(),
+                    expected,
+                    "{place}, {keys} keys, {precision:?}"
+                );
+            }
         }
     }
 

@@ -19,29 +19,69 @@ const COEFFICIENTS: [f32; 6] = [
     1.000_000_1,
 ];
 
-/// 2^x of values up to 0.
-pub(crate) struct Exp2<S: Simd> {
+/// The same from the third power down: 7.5e-5, which 7 bits do not show.
+const COARSE: [f32; 4] = [
+    5.517_155_3e-2,
+    2.426_113_6e-1,
+    6.932_610_2e-1,
+    9.999_280_6e-1,
+];
+
+/// 2^x of values up to 127, by a polynomial of so many coefficients.
+pub(crate) struct Exp2<S: Simd, const COUNT: usize = 6> {
     vanishing: S::Floats,
     rounder: S::Floats,
-    coefficients: [S::Floats; 6],
+    coefficients: [S::Floats; COUNT],
 }
+
+/// 2^x within 8e-5 of it.
+pub(crate) type CoarseExp2<S> = Exp2<S, 4>;
 
 impl<S: Simd> Function<S> for Exp2<S> {
     #[inline(always)]
     unsafe fn new() -> Self {
         // SAFETY: the caller's promise.
+        unsafe { Self::with(&COEFFICIENTS) }
+    }
+
+    /// Within 3e-7 of 2^x.
+    #[inline(always)]
+    unsafe fn of(&self, x: S::Floats) -> S::Floats {
+        // SAFETY: the caller's promise.
+        unsafe { self.power(x) }
+    }
+}
+
+impl<S: Simd> Function<S> for CoarseExp2<S> {
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::with(&COARSE) }
+    }
+
+    #[inline(always)]
+    unsafe fn of(&self, x: S::Floats) -> S::Floats {
+        // SAFETY: the caller's promise.
+        unsafe { self.power(x) }
+    }
+}
+
+impl<S: Simd, const COUNT: usize> Exp2<S, COUNT> {
+    #[inline(always)]
+    unsafe fn with(coefficients: &[f32; COUNT]) -> Self {
+        // SAFETY: the caller's promise.
         unsafe {
             Self {
                 vanishing: S::constant(VANISHING),
                 rounder: S::constant(ROUNDER),
-                coefficients: COEFFICIENTS.map(|value| S::constant(value)),
+                coefficients: coefficients.map(|value| S::constant(value)),
             }
         }
     }
 
-    /// 2^x for `x` up to 0, within 3e-7 of it, but not less than 2^-64. A NaN stays one.
+    /// Not less than 2^-64. A NaN stays one.
     #[inline(always)]
-    unsafe fn of(&self, x: S::Floats) -> S::Floats {
+    unsafe fn power(&self, x: S::Floats) -> S::Floats {
         // SAFETY: the caller's promise.
         unsafe {
             let x = S::at_least(x, self.vanishing);
@@ -62,6 +102,28 @@ mod tests {
 
     impl Family for PowersOfTwo {
         type Of<S: Simd> = Exp2<S>;
+    }
+
+    struct CoarsePowersOfTwo;
+
+    impl Family for CoarsePowersOfTwo {
+        type Of<S: Simd> = CoarseExp2<S>;
+    }
+
+    #[test]
+    fn a_coarse_power_is_as_close_as_it_says() {
+        let given: Vec<f32> = (0..70_000).map(|step| step as f32 * -0.001 + 7.0).collect();
+        for change in [
+            change::<CoarsePowersOfTwo>,
+            change_portable::<CoarsePowersOfTwo>,
+        ] {
+            let mut values = given.clone();
+            change(&mut values);
+            for (x, value) in given.iter().zip(values) {
+                let off = (f64::from(value) / f64::from(*x).exp2() - 1.0).abs();
+                assert!(off < 8e-5, "{x}: off by {off:e}");
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::team::reserve;
 /// Rows of a tile.
 const ROWS: usize = 4;
 /// Largest code of an activation.
-const HIGHEST: f32 = 127.0;
+pub(crate) const HIGHEST: f32 = 127.0;
 /// Largest magnitude of a weight's code.
 const LARGEST: f32 = 63.0;
 
@@ -29,6 +29,11 @@ pub struct Matrix8 {
     /// For every output, zeros beyond the last: its scale, and its weights' sum times the scale.
     scales: Vec<f32>,
     sums: Vec<f32>,
+}
+
+/// How many inputs [`Matrix8::pack_rows`] makes of so many.
+pub(crate) fn padded_inputs(inputs: usize) -> usize {
+    inputs.next_multiple_of(4)
 }
 
 /// Quantised rows.
@@ -44,6 +49,14 @@ pub struct Codes {
 pub struct Range {
     pub(crate) low: f32,
     pub(crate) scale: f32,
+}
+
+impl Range {
+    /// Of codes that stand for themselves.
+    pub(crate) const ONE: Self = Self {
+        low: 0.0,
+        scale: 1.0,
+    };
 }
 
 impl Matrix8 {
@@ -133,6 +146,50 @@ impl Matrix8 {
             self.scales[output] = scale;
             self.sums[output] = scale * sum as f32;
         }
+    }
+
+    /// Packs rows, in the place of what was there: input `i` is the `i`-th of `rows`, each of `outputs`
+    /// values, and zeros follow up to a whole group of inputs. An output with a value that is not finite
+    /// becomes NaN. Only for products with codes of which 0 stands for 0.
+    pub(crate) fn pack_rows<'a>(
+        &mut self,
+        outputs: usize,
+        rows: impl ExactSizeIterator<Item = &'a [f32]> + Clone,
+    ) {
+        let width = panel_width();
+        let inputs = padded_inputs(rows.len());
+        (self.inputs, self.outputs) = (inputs, outputs);
+        let padded = outputs.next_multiple_of(width);
+        self.panels.clear();
+        self.panels.resize(padded * inputs, 0);
+        self.scales.clear();
+        self.scales.resize(padded, 0.0);
+        self.sums.clear();
+        self.sums.resize(padded, 0.0);
+        // The largest magnitudes, and NaN where a value is not finite.
+        for row in rows.clone() {
+            for ((largest, nothing), value) in self.scales.iter_mut().zip(&mut self.sums).zip(row) {
+                *largest = largest.max(value.abs());
+                *nothing += value * 0.0;
+            }
+        }
+        let inverses = &mut self.sums;
+        for (scale, inverse) in self.scales.iter_mut().zip(&mut *inverses) {
+            *scale = *scale / LARGEST + *inverse;
+            *inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
+        }
+        for (input, row) in rows.enumerate() {
+            let place = input / GROUP * width * GROUP + input % GROUP;
+            let panels = self.panels.chunks_exact_mut(width * inputs);
+            let columns = row[..outputs].chunks(width).zip(inverses.chunks(width));
+            for (panel, (values, inverses)) in panels.zip(columns) {
+                let to = panel[place..].iter_mut().step_by(GROUP);
+                for (to, (value, inverse)) in to.zip(values.iter().zip(inverses)) {
+                    *to = Weight::from((value * inverse).round_ties_even() as i8);
+                }
+            }
+        }
+        self.sums.fill(0.0);
     }
 
     /// As [`crate::Matrix::product`], of quantised rows and their ranges: one a row, or one for all.
@@ -487,9 +544,9 @@ unsafe fn extremes_of<S: Simd>(values: &[f32]) -> (f32, f32) {
 }
 
 /// 2^23: what is added to it is rounded to a whole number, which stands in the low bits of the sum.
-const ROUNDER: f32 = 8_388_608.0;
+pub(crate) const ROUNDER: f32 = 8_388_608.0;
 /// The bits of a code.
-const CODE: u32 = 127;
+pub(crate) const CODE: u32 = 127;
 
 struct Quantiser<S: Simd> {
     rounder: S::Floats,

@@ -1,10 +1,9 @@
 //! Softmax over the last axis, and with what attention in windows adds to its scores.
 
-use std::ops::Range;
-
-use crate::exp::Exp2;
+use crate::exp::{CoarseExp2, Exp2};
 use crate::map_values::Function;
-use crate::simd::{Simd, Task, run};
+use crate::product8::{CODE, HIGHEST, ROUNDER, padded_inputs};
+use crate::simd::{Code, Simd, Task, run};
 
 /// Replaces each row of `row` values by its softmax.
 ///
@@ -46,6 +45,35 @@ pub(crate) fn weights(
         bias,
         mask,
         shares: Some(shares),
+    });
+}
+
+/// As [`weights`], as codes from 0 to 127 that stand for themselves: rows of
+/// `padded_inputs(row)`, the rest zeros.
+///
+/// Weights below a 254th of the largest of their row become 0; factors are of what the codes say, so that
+/// weights still sum to 1.
+pub(crate) fn weight_codes(
+    values: &mut [f32],
+    row: usize,
+    [bias, mask]: [&[f32]; 2],
+    codes: &mut Vec<Code>,
+    shares: &mut Vec<f32>,
+) {
+    let fits = |added: &[f32]| added.is_empty() || added.len() == values.len();
+    assert!(
+        row > 0 && values.len().is_multiple_of(row) && fits(bias) && fits(mask),
+        "{} values in rows of {row}",
+        values.len()
+    );
+    codes.resize(values.len() / row * padded_inputs(row), 0);
+    shares.clear();
+    run(RowsOfCodes {
+        values,
+        row,
+        added: [bias, mask],
+        codes,
+        shares,
     });
 }
 
@@ -115,19 +143,11 @@ struct Rows<'a> {
 impl Task for Rows<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
-        let none = [];
         // SAFETY: the caller's promise.
         let (powers, to_twos) =
             unsafe { (Exp2::<S>::new(), S::constant(std::f32::consts::LOG2_E)) };
         for (index, row) in self.values.chunks_exact_mut(self.row).enumerate() {
-            let of = |all: &'_ [f32]| -> Range<usize> {
-                match all.len() {
-                    0 => 0..0,
-                    _ => index * self.row..(index + 1) * self.row,
-                }
-            };
-            let bias = self.bias.get(of(self.bias)).unwrap_or(&none);
-            let mask = self.mask.get(of(self.mask)).unwrap_or(&none);
+            let [bias, mask] = [self.bias, self.mask].map(|added| row_of(added, index, self.row));
             // SAFETY: the caller's promise; both have the length of the row or none.
             let share = unsafe { exponentials::<S>((&powers, to_twos), row, bias, mask) };
             match &mut self.shares {
@@ -142,16 +162,88 @@ impl Task for Rows<'_> {
     }
 }
 
-/// e to the power of each value plus bias plus mask, less the largest of these; gives 1 over their sum.
-/// No power is less than 2^-64.
+/// What is added to a row, or nothing.
 #[inline(always)]
-unsafe fn exponentials<S: Simd>(
-    (powers, to_twos): (&Exp2<S>, S::Floats),
+fn row_of(added: &[f32], index: usize, row: usize) -> &[f32] {
+    added.get(index * row..(index + 1) * row).unwrap_or(&[])
+}
+
+/// Exponentials of rows as codes.
+struct RowsOfCodes<'a> {
+    values: &'a mut [f32],
+    row: usize,
+    /// Each as many as the values, or none.
+    added: [&'a [f32]; 2],
+    codes: &'a mut [Code],
+    shares: &'a mut Vec<f32>,
+}
+
+impl Task for RowsOfCodes<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's promise; a row of codes is at least as long as one of values.
+        unsafe {
+            let (powers, to_twos) = (
+                CoarseExp2::<S>::new(),
+                S::constant(std::f32::consts::LOG2_E),
+            );
+            let rows = self.values.chunks_exact_mut(self.row);
+            let codes = self.codes.chunks_exact_mut(padded_inputs(self.row));
+            for (index, (row, codes)) in rows.zip(codes).enumerate() {
+                let added = self.added.map(|added| row_of(added, index, self.row));
+                let share = exponential_codes::<S>((&powers, to_twos), row, added, codes);
+                self.shares.push(share);
+            }
+        }
+    }
+}
+
+/// Codes of e to the power of each value, less the largest; gives 1 over their sum.
+#[inline(always)]
+unsafe fn exponential_codes<S: Simd>(
+    (powers, to_twos): (&CoarseExp2<S>, S::Floats),
     row: &mut [f32],
-    bias: &[f32],
-    mask: &[f32],
+    [bias, mask]: [&[f32]; 2],
+    codes: &mut [Code],
 ) -> f32 {
     // SAFETY: blocks hold a value for every lane, and no vector has more than 8.
+    unsafe {
+        let most = S::splat(highest_of::<S>(row, bias, mask));
+        // 127 e^x is 2^(x log2 e + log2 127).
+        let (highest, rounder) = (S::constant(HIGHEST.log2()), S::constant(ROUNDER));
+        let bits_of_code = S::constant(f32::from_bits(CODE));
+        let whole = row.len() / S::LANES * S::LANES;
+        let mut sums = S::splat(0.0);
+        for at in (0..whole).step_by(S::LANES) {
+            let value = S::sub(S::load(row.as_ptr().add(at)), most);
+            let value = powers.of(S::mul_add(value, to_twos, highest));
+            let bits = S::add(value, rounder);
+            S::store_codes(bits, bits_of_code, codes.as_mut_ptr().add(at));
+            sums = S::add(sums, S::sub(bits, rounder));
+        }
+        let mut sum = S::sum(sums);
+        let rest = &row[whole..];
+        codes[whole..].fill(0);
+        if !rest.is_empty() {
+            let mut lanes = [f32::NEG_INFINITY; 8];
+            lanes[..rest.len()].copy_from_slice(rest);
+            let value = S::sub(S::load(lanes.as_ptr()), most);
+            let value = powers.of(S::mul_add(value, to_twos, highest));
+            let bits = S::add(value, rounder);
+            S::store(bits, lanes.as_mut_ptr());
+            for (code, bits) in codes[whole..].iter_mut().zip(&lanes[..rest.len()]) {
+                *code = (bits.to_bits() & CODE) as Code;
+                sum += bits - ROUNDER;
+            }
+        }
+        1.0 / sum
+    }
+}
+
+/// Adds bias and mask (either may be empty) to the values, and gives the largest.
+#[inline(always)]
+unsafe fn highest_of<S: Simd>(row: &mut [f32], bias: &[f32], mask: &[f32]) -> f32 {
+    // SAFETY: blocks hold a value for every lane.
     unsafe {
         let whole = row.len() / S::LANES * S::LANES;
         let mut highest = S::splat(f32::NEG_INFINITY);
@@ -174,8 +266,23 @@ unsafe fn exponentials<S: Simd>(
             *value += bias.get(at).unwrap_or(&0.0) + mask.get(at).unwrap_or(&0.0);
             most = most.max(*value);
         }
+        most
+    }
+}
 
-        let most = S::splat(most);
+/// e to the power of each value plus bias plus mask, less the largest of these; gives 1 over their sum.
+/// No power is less than 2^-64.
+#[inline(always)]
+unsafe fn exponentials<S: Simd>(
+    (powers, to_twos): (&Exp2<S>, S::Floats),
+    row: &mut [f32],
+    bias: &[f32],
+    mask: &[f32],
+) -> f32 {
+    // SAFETY: blocks hold a value for every lane, and no vector has more than 8.
+    unsafe {
+        let whole = row.len() / S::LANES * S::LANES;
+        let most = S::splat(highest_of::<S>(row, bias, mask));
         let mut sums = S::splat(0.0);
         for at in (0..whole).step_by(S::LANES) {
             let to = row.as_mut_ptr().add(at);
