@@ -29,9 +29,7 @@ impl PixelMargins {
 
     /// The same in the memory of the margins, of which a large image has much.
     pub fn into_mask(self, threshold: f32) -> Mask {
-        let limit = ((threshold / (1.0 - threshold)).ln() / Self::STEP).floor();
-        // Steps are rounded up: one is above the limit's own only where the margin is.
-        let limit = limit.clamp(f32::from(Self::NEVER), 127.0) as i8;
+        let limit = Self::limit(threshold);
         let data = self.data.into_iter().map(|step| u8::from(step > limit));
         Mask {
             width: self.width,
@@ -39,6 +37,13 @@ impl PixelMargins {
             // In place: a vector's elements of the same size are.
             data: data.collect(),
         }
+    }
+
+    /// The step that foreground exceeds.
+    pub fn limit(threshold: f32) -> i8 {
+        let limit = ((threshold / (1.0 - threshold)).ln() / Self::STEP).floor();
+        // Steps are rounded up: one is above the limit's own only where the margin is.
+        limit.clamp(f32::from(Self::NEVER), 127.0) as i8
     }
 
     /// The same at another size, bilinearly.

@@ -252,7 +252,7 @@ impl WebSegmentation {
     }
 
     /// How sure the answer is of every pixel, row-major: foreground minus background logit in steps of
-    /// 6 / 127, and -127 where the image holds nothing. `mask_at` draws masks at other thresholds from it.
+    /// 6 / 127, and -127 where the image holds nothing. See `margin_limit`.
     #[wasm_bindgen(getter)]
     pub fn pixel_margins(&self) -> Int8Array {
         Int8Array::from(self.segmentation.pixels.data.as_slice())

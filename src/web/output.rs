@@ -8,9 +8,12 @@ use crate::Error;
 use crate::image::Georeference;
 use crate::mask::{Connectivity, Feature, Mask, PixelMargins, Regions, feature_collection};
 
-/// The mask of a result's margins (`pixel_margins`) at another threshold.
+/// The step that a result's `pixel_margins` exceed where the probability exceeds `threshold`.
+///
+/// Masks at other thresholds are drawn where the margins are: those of a large image are many bytes, which
+/// would have to come here and go back.
 #[wasm_bindgen]
-pub fn mask_at(pixels: Vec<i8>, threshold: f32) -> JsResult<Uint8Array> {
+pub fn margin_limit(threshold: f32) -> JsResult<i8> {
     if !(threshold > 0.0 && threshold < 1.0) {
         return Err(Error::Option {
             option: "threshold",
@@ -19,14 +22,7 @@ pub fn mask_at(pixels: Vec<i8>, threshold: f32) -> JsResult<Uint8Array> {
         }
         .into());
     }
-    let pixels = PixelMargins {
-        width: pixels.len(),
-        height: 1,
-        data: pixels,
-    };
-    Ok(Uint8Array::from(
-        pixels.into_mask(threshold).data.as_slice(),
-    ))
+    Ok(PixelMargins::limit(threshold))
 }
 
 /// Number of connected regions of a mask; pixels that share an edge are connected.

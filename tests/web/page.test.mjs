@@ -581,6 +581,8 @@ describe('the element', () => {
       const segmenter = createSegmenter({ device: 'cpu', resolution: 64 });
       const result = await segmenter.segment(address, 'vegetation');
       const sum = (mask) => mask.reduce((a, b) => a + b, 0);
+      const same = await segmenter.maskAt(result, result.threshold);
+      const differ = same.reduce((count, value, at) => count + (value !== result.mask[at]), 0);
       const all = sum(await segmenter.maskAt(result, 0.0001));
       const none = sum(await segmenter.maskAt(result, 0.9999));
       const refused = await segmenter.maskAt(result, 2).then(() => 'taken', ({ code, message }) => `${code}: ${message}`);
@@ -588,10 +590,11 @@ describe('the element', () => {
       const { features } = JSON.parse(await segmenter.toGeoJson([{ expression: 'vegetation', ...result }], { tolerance: 0 }));
       const again = sum((await segmenter.segment(address, 'vegetation')).mask);
       segmenter.close();
-      return { some: sum(result.mask), all, none, refused, regions, features: features.length, again };
+      return { some: sum(result.mask), differ, all, none, refused, regions, features: features.length, again };
     }, SAMPLE_URL);
     const { some, all, none } = outcome;
     assert.ok(none < some && some < all, JSON.stringify(outcome));
+    assert.equal(outcome.differ, 0);
     assert.match(outcome.refused, /^options: threshold is 2/);
     assert.equal(outcome.features, outcome.regions);
     assert.equal(outcome.again, some);

@@ -21,7 +21,10 @@ export const TOOLS = {
 
   /** The mask of a result at another threshold. */
   maskAt(program, { pixelMargins, threshold }) {
-    const mask = program.mask_at(pixelMargins, threshold);
+    const limit = program.margin_limit(threshold);
+    // In the place of the margins, which are a copy already: large images have many.
+    const mask = new Uint8Array(pixelMargins.buffer, pixelMargins.byteOffset, pixelMargins.length);
+    for (let at = 0; at < mask.length; at += 1) mask[at] = pixelMargins[at] > limit ? 1 : 0;
     return { value: mask, transfer: [mask.buffer] };
   },
 
