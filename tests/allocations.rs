@@ -14,9 +14,13 @@ use rrsis::mask::PixelMargins;
 use rrsis::network::Precision;
 use rrsis::platform::DeviceChoice;
 use rrsis::segmenter::{SegmentOptions, Segmenter};
+use rrsis::weights::Manifest;
 
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that are in use, and the most that were.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
@@ -25,10 +29,13 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.fetch_add(layout.size(), Ordering::Relaxed);
         COUNT.fetch_add(1, Ordering::Relaxed);
+        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        MOST.fetch_max(live, Ordering::Relaxed);
         // SAFETY: the caller's promises.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's promises.
         unsafe { System.dealloc(place, layout) }
     }
@@ -82,6 +89,8 @@ fn a_mask_on_the_cpu_allocates_little() {
         );
     }
 
+    loading_takes_little();
+
     // The mask of an image of a hundred million pixels takes no second hundred million bytes.
     let margins = PixelMargins {
         width: 1000,
@@ -93,4 +102,25 @@ fn a_mask_on_the_cpu_allocates_little() {
     let bytes = BYTES.load(Ordering::Relaxed) - before;
     assert_eq!(mask.foreground(), 1_000_000);
     assert!(bytes < 1000, "{bytes} bytes");
+}
+
+/// Memory of a browser's program never gets smaller: the most that loading takes stays taken.
+fn loading_takes_little() {
+    let folder = repository("models/rrsis-small");
+    let text = std::fs::read_to_string(folder.join("manifest.json")).expect("reads");
+    let manifest = Manifest::from_json(&text).expect("is a manifest");
+    let mut segmenter = pollster::block_on(Segmenter::new(manifest, DeviceChoice::Cpu))
+        .expect("opens")
+        .with_precision(Precision::Int8)
+        .with_threads(1);
+    for (file, most) in [("text.bpk", 135_000_000), ("vision.bpk", 120_000_000)] {
+        let content = std::fs::read(folder.join(file)).expect("reads");
+        let before = LIVE.load(Ordering::Relaxed) - content.len();
+        MOST.store(before, Ordering::Relaxed);
+        segmenter.load(file, content).expect("loads");
+        let taken = MOST.load(Ordering::Relaxed) - before;
+        let kept = LIVE.load(Ordering::Relaxed) - before;
+        println!("{file}: {taken} bytes at most, {kept} are kept");
+        assert!(taken < most, "{file}: {taken} bytes");
+    }
 }

@@ -56,7 +56,7 @@ impl TextEngine {
     /// `bert`, built from `config`, for the device that it is on; `precision` matters on CPUs only.
     pub fn new(bert: Bert, config: &NetworkConfig, device: &Device, precision: Precision) -> Self {
         if is_plain_cpu(device) {
-            Self::Cpu(Box::new(CpuBert::new(&bert, config, precision)))
+            Self::Cpu(Box::new(CpuBert::new(bert, config, precision)))
         } else {
             Self::Operations(Box::new(bert), device.clone())
         }

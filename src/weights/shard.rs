@@ -1,8 +1,8 @@
 //! Burnpack files of parameters, and their way into a network.
 
 use burn::module::Module;
-use burn::tensor::{DType, TensorData};
-use burn_store::burn_pack::{Bytes, Reader, Tensor as PackTensor, Writer};
+use burn::tensor::{DType, Element, TensorData};
+use burn_store::burn_pack::{Bytes, Error as PackError, Reader, Tensor as PackTensor, Writer};
 use burn_store::{ModuleSnapshot, bridge};
 
 use super::quantization::{
@@ -150,6 +150,8 @@ pub fn unpack(bytes: Vec<u8>, file: &str) -> Result<Vec<PackTensor>, WeightsErro
     }
 }
 
+/// One parameter in f32, which is computed when it is asked for: a network takes one after the other, and
+/// all of them at once would need the memory of a second one.
 fn unpack_one(
     tensor: PackTensor,
     scale: Option<PackTensor>,
@@ -157,69 +159,72 @@ fn unpack_one(
 ) -> Result<PackTensor, WeightsError> {
     let name = tensor.name.clone();
     let refuse = |reason: String| unreadable(file, format!("{name}: {reason}"));
+    let stored_shape = tensor.shape.to_vec();
     match (tensor.dtype, scale) {
         (DType::F32, None) => Ok(tensor),
-        (DType::F16, None) => {
-            let data = bridge::into_data(tensor).map_err(|error| refuse(error.to_string()))?;
-            Ok(bridge::from_data(data.convert::<f32>(), name, None))
-        }
+        (DType::F16, None) => Ok(in_f32(name, stored_shape, move || {
+            Ok(bridge::to_data(&tensor)?.convert::<f32>())
+        })),
         (DType::I8, Some(scale)) => {
-            let values = bridge::into_data(tensor).map_err(|error| refuse(error.to_string()))?;
-            let scales = bridge::into_data(scale).map_err(|error| refuse(error.to_string()))?;
-            let shape = values.shape().to_vec();
-            let scale_shape = scales.shape().to_vec();
-            let axis = scale_shape
-                .iter()
-                .position(|length| *length != 1)
-                .unwrap_or(0);
+            let (shape, found) = (stored_shape, scale.shape.to_vec());
+            let axis = found.iter().position(|length| *length != 1).unwrap_or(0);
             let mut expected = vec![1; shape.len()];
             if let (Some(entry), Some(length)) = (expected.get_mut(axis), shape.get(axis)) {
                 *entry = *length;
             }
-            if expected != scale_shape {
+            if scale.dtype != DType::F32 || expected != found {
                 return Err(refuse(format!(
-                    "scales of shape {scale_shape:?} do not fit values of shape {shape:?}"
+                    "{:?} scales of shape {found:?} do not fit values of shape {shape:?}",
+                    scale.dtype
                 )));
             }
-            let values = values
-                .as_slice::<i8>()
-                .map_err(|error| refuse(format!("{error:?}")))?;
-            let scales = scales
-                .as_slice::<f32>()
-                .map_err(|error| refuse(format!("{error:?}")))?;
-            let data = TensorData::new(dequantize(values, scales, &shape, axis), shape);
-            Ok(bridge::from_data(data, name, None))
+            Ok(in_f32(name, shape.clone(), move || {
+                let (values, scales) = (bridge::to_data(&tensor)?, bridge::to_data(&scale)?);
+                let (values, scales) = (slice::<i8>(&values)?, slice::<f32>(&scales)?);
+                let data = dequantize(values, scales, &shape, axis);
+                Ok(TensorData::new(data, shape.clone()))
+            }))
         }
         (DType::U8, Some(scale)) => {
-            let codes = bridge::into_data(tensor).map_err(|error| refuse(error.to_string()))?;
-            let scales = bridge::into_data(scale).map_err(|error| refuse(error.to_string()))?;
-            let code_shape = codes.shape().to_vec();
-            let &[rows, half_columns] = &code_shape[..] else {
-                return Err(refuse(format!("4-bit values of shape {code_shape:?}")));
+            let &[rows, half_columns] = &stored_shape[..] else {
+                return Err(refuse(format!("4-bit values of shape {stored_shape:?}")));
             };
             let shape = [rows, half_columns * 2];
-            let found = scales.shape().to_vec();
+            let found = scale.shape.to_vec();
             let axis = group_axis(&name, &shape)
                 .filter(|axis| four_bit::scale_shape(shape, *axis)[..] == found[..])
+                .filter(|_| scale.dtype == DType::F16)
                 .ok_or_else(|| {
                     refuse(format!(
-                        "scales of shape {found:?} do not fit 4-bit values of shape {shape:?}"
+                        "{:?} scales of shape {found:?} do not fit 4-bit values of shape {shape:?}",
+                        scale.dtype
                     ))
                 })?;
-            let codes = codes
-                .as_slice::<u8>()
-                .map_err(|error| refuse(format!("{error:?}")))?;
-            let scales = scales
-                .as_slice::<half::f16>()
-                .map_err(|error| refuse(format!("{error:?}")))?;
-            let data = four_bit::dequantize(codes, scales, shape, axis);
-            Ok(bridge::from_data(TensorData::new(data, shape), name, None))
+            Ok(in_f32(name, shape.to_vec(), move || {
+                let (codes, scales) = (bridge::to_data(&tensor)?, bridge::to_data(&scale)?);
+                let (codes, scales) = (slice::<u8>(&codes)?, slice::<half::f16>(&scales)?);
+                let data = four_bit::dequantize(codes, scales, shape, axis);
+                Ok(TensorData::new(data, shape))
+            }))
         }
         (dtype, scale) => Err(refuse(format!(
             "values of type {dtype:?} {} scales",
             if scale.is_some() { "with" } else { "without" }
         ))),
     }
+}
+
+fn in_f32(
+    name: String,
+    shape: Vec<usize>,
+    data: impl Fn() -> Result<TensorData, PackError> + bridge::MaybeSendSync + 'static,
+) -> PackTensor {
+    bridge::deferred(name, DType::F32, shape.into(), None, data)
+}
+
+fn slice<T: Element>(data: &TensorData) -> Result<&[T], PackError> {
+    data.as_slice::<T>()
+        .map_err(|error| PackError::ValidationError(format!("{error:?}")))
 }
 
 /// Entries of a shard that are stored alike.

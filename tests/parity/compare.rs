@@ -61,7 +61,7 @@ pub fn run_on_cpu(
     config: &NetworkConfig,
     case: &Tensors,
 ) -> Vec<(Tensors, Tensors)> {
-    let text = CpuBert::new(&network.text, config, Precision::F32);
+    let text = CpuBert::new(network.text.clone(), config, Precision::F32);
     let vision = CpuNetwork::new(&network.vision, config, Precision::F32);
     // Kept from one item to the next, as from one image to the next; with as many threads as there are.
     let mut workspace = Workspace::new(rrsis::platform::team(None));

@@ -5,7 +5,7 @@ use rrsis_kernels::{
     attention,
 };
 
-use super::parameters::{layer_norm, linear, of, side_by_side};
+use super::parameters::{layer_norm, linear, of, side_by_side, values};
 use crate::network::bert::{Bert, BertLayer};
 use crate::network::config::{CrossScale, NetworkConfig};
 use crate::network::trace::Trace;
@@ -53,10 +53,13 @@ struct Layer {
 
 impl CpuBert {
     /// The form of `bert`, built from `config`, that this module computes.
-    pub fn new(bert: &Bert, config: &NetworkConfig, precision: Precision) -> Self {
+    pub fn new(bert: Bert, config: &NetworkConfig, precision: Precision) -> Self {
         let epsilon = config.bert.layer_norm_eps as f32;
-        let segment = of(&bert.token_type_embeddings.weight);
         let hidden = config.bert.hidden_size;
+        // The largest first, and each gone when its form here is there: in f32 they are what loading takes.
+        let words = bert.word_embeddings.weight.into_value();
+        let words = Embedding::new(&values(words), hidden, precision);
+        let segment = of(&bert.token_type_embeddings.weight);
         let mut positions = of(&bert.position_embeddings.weight);
         for position in positions.chunks_exact_mut(hidden) {
             for (value, segment) in position.iter_mut().zip(&segment) {
@@ -64,13 +67,13 @@ impl CpuBert {
             }
         }
         Self {
-            words: Embedding::new(&of(&bert.word_embeddings.weight), hidden, precision),
+            words,
             positions,
             norm: layer_norm(&bert.embedding_norm, epsilon),
             layers: bert
                 .layers
-                .iter()
-                .map(|layer| Layer::new(layer, epsilon, precision))
+                .into_iter()
+                .map(|layer| Layer::new(&layer, epsilon, precision))
                 .collect(),
             // Upstream averages over all positions (see `LanguageFeatures::mean_over_positions`).
             padding: config.lgce.is_some() && config.cross_scale == CrossScale::Upstream,
