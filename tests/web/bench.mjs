@@ -7,12 +7,13 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { launch } from './harness.mjs';
+import { launch, memoryOf } from './harness.mjs';
 
 const sites = JSON.parse(process.env.RRSIS_BENCH_SITES);
 const device = process.env.RRSIS_BENCH_DEVICE || 'cpu';
 const runs = Number(process.env.RRSIS_BENCH_RUNS || 5);
 const side = Number(process.env.RRSIS_BENCH_SIDE || 0);
+const model = `models/${process.env.RRSIS_BENCH_SITE_MODEL || 'rrsis-small'}/`;
 const resolution = process.env.RRSIS_BENCH_RESOLUTION;
 /** Two images in turns, so that nothing that is kept of one serves for the next. */
 const SAMPLES = ['samples/rotterdam-quay.jpg', 'samples/rotterdam-streets.jpg'];
@@ -33,13 +34,14 @@ async function open(context, site) {
   });
   await page.goto(site.url);
   await page.evaluate(
-    ({ device, threads, resolution }) => {
+    ({ model, device, threads, resolution }) => {
       const element = document.querySelector('rrsis-segment');
+      element.setAttribute('model', model);
       element.setAttribute('device', device);
       element.setAttribute('threads', threads);
       if (resolution) element.setAttribute('resolution', resolution);
     },
-    { device, threads: String(site.threads), resolution },
+    { model, device, threads: String(site.threads), resolution },
   );
   return page;
 }
@@ -93,6 +95,8 @@ for (let run = 0; run < runs; run++) {
   }
 }
 const version = browser.version();
+// Of a process that several sites may have shared it would say nothing.
+const memory = sites.length === 1 ? memoryOf(browser)?.renderer.peak : undefined;
 await browser.close();
 
 const rounded = (value) => Math.round(value);
@@ -101,7 +105,7 @@ console.log(
     chromium: version,
     device,
     sample: SAMPLES.join(' and ') + (side ? `, repeated over ${side} x ${side} pixels` : ''),
-    resolution: resolution ? Number(resolution) : JSON.parse(readFileSync(join(sites[0].dist, 'models/rrsis-small/manifest.json'))).input.size,
+    resolution: resolution ? Number(resolution) : JSON.parse(readFileSync(join(sites[0].dist, model, 'manifest.json'))).input.size,
     runs,
     sites: measured.map(({ site, page, first, again, times, next, vision, foreground }) => ({
       name: site.name,
@@ -109,7 +113,7 @@ console.log(
       program: basename(page.program),
       program_bytes: statSync(page.program).size,
       program_gzip_bytes: gzipSync(readFileSync(page.program), { level: 9 }).length,
-      model_bytes: bytes(join(site.dist, 'models/rrsis-small')),
+      model_bytes: bytes(join(site.dist, model)),
       first_mask_cold_ms: rounded(first.milliseconds),
       first_mask_warm_ms: rounded(again.milliseconds),
       mask_median_ms: rounded(median(times)),
@@ -117,6 +121,7 @@ console.log(
       mask_most_ms: rounded(Math.max(...times)),
       next_expression_median_ms: rounded(median(next)),
       network_median_ms: rounded(median(vision)),
+      peak_memory_bytes: memory,
       foreground,
     })),
   }),

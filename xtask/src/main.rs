@@ -86,6 +86,9 @@ enum Command {
         /// Side that the image is resized to [default: the model's]
         #[arg(long)]
         resolution: Option<u32>,
+        /// Folder of the model under the site's models/
+        #[arg(long, default_value = "rrsis-small", conflicts_with = "onnx")]
+        site_model: String,
         /// Compare with onnxruntime-web on the CPU: folder that reference/export_onnx.py wrote
         #[arg(long, value_name = "DIR", requires = "model")]
         onnx: Option<std::path::PathBuf>,
@@ -159,6 +162,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             threads,
             side,
             resolution,
+            site_model,
             onnx,
             model,
             json,
@@ -174,6 +178,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 threads,
                 side,
                 resolution,
+                site_model,
                 onnx: onnx.zip(model),
                 json,
             },

@@ -29,6 +29,8 @@ pub struct Settings {
     pub side: Option<u32>,
     /// Side that the image is resized to, where it is not the model's.
     pub resolution: Option<u32>,
+    /// Folder of the model under `models/` of the sites.
+    pub site_model: String,
     /// Folder with the network in ONNX, and the model directory with the same weights.
     pub onnx: Option<(PathBuf, PathBuf)>,
     /// Where to write all numbers.
@@ -86,6 +88,7 @@ pub fn run(workspace: &Workspace, settings: &Settings) -> Result<()> {
         .arg(workspace.web_tests().join(script))
         .env("RRSIS_BENCH_SITES", json!(sites).to_string())
         .env("RRSIS_BENCH_DEVICE", &settings.device)
+        .env("RRSIS_BENCH_SITE_MODEL", &settings.site_model)
         .env("RRSIS_BENCH_RUNS", settings.runs.to_string())
         .env(
             "RRSIS_SITE_URL",
@@ -149,12 +152,12 @@ fn table(measured: &Value) -> String {
         text(&measured["resolution"]),
         text(&measured["runs"]),
     );
-    table += "| site | device | program | raw (MB) | gzipped (MB) | model (MB) | first mask, nothing kept (s) | first mask, weights kept (s) | mask, median (s) | least to most (s) | network alone (s) | next expression (s) |\n";
-    table += "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+    table += "| site | device | program | raw (MB) | gzipped (MB) | model (MB) | first mask, nothing kept (s) | first mask, weights kept (s) | mask, median (s) | least to most (s) | network alone (s) | next expression (s) | most memory of the page (MB) |\n";
+    table += "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
     for site in measured["sites"].as_array().into_iter().flatten() {
         let number = |name: &str, scale: f64| site[name].as_f64().unwrap_or(f64::NAN) / scale;
         table += &format!(
-            "| {} | {} | {} | {:.1} | {:.2} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} to {:.2} | {:.2} | {:.2} |\n",
+            "| {} | {} | {} | {:.1} | {:.2} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} to {:.2} | {:.2} | {:.2} | {} |\n",
             text(&site["name"]),
             text(&site["device"]),
             text(&site["program"]),
@@ -168,6 +171,7 @@ fn table(measured: &Value) -> String {
             number("mask_most_ms", 1e3),
             number("network_median_ms", 1e3),
             number("next_expression_median_ms", 1e3),
+            scaled(&site["peak_memory_bytes"], 1e6, 0),
         );
     }
     table
@@ -317,10 +321,11 @@ mod tests {
                 "program_gzip_bytes": 5_500_000, "model_bytes": 37_700_000,
                 "first_mask_cold_ms": 4800, "first_mask_warm_ms": 3500, "mask_median_ms": 3250,
                 "mask_least_ms": 3100, "mask_most_ms": 3400, "network_median_ms": 3200, "next_expression_median_ms": 2900,
+                "peak_memory_bytes": 420_000_000,
             }],
         });
         let table = table(&measured);
-        let expected = "| here | cpu | a.wasm | 22.0 | 5.50 | 37.7 | 4.80 | 3.50 | 3.25 | 3.10 to 3.40 | 3.20 | 2.90 |";
+        let expected = "| here | cpu | a.wasm | 22.0 | 5.50 | 37.7 | 4.80 | 3.50 | 3.25 | 3.10 to 3.40 | 3.20 | 2.90 | 420 |";
         assert_eq!(table.lines().last(), Some(expected));
     }
 }
