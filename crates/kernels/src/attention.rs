@@ -140,7 +140,7 @@ pub struct Counts {
 /// Scaled dot-product attention: `out` becomes `[queries, heads * head_dim]`.
 ///
 /// `precision`: of the products of queries and keys, in f32 in any case where integers cannot take the
-/// `head_dim`, and of weights and values where there are [`MANY`] keys.
+/// `head_dim`, and of weights and values where there are 64 keys or more.
 ///
 /// # Panics
 /// Where the sizes do not fit.
