@@ -288,8 +288,8 @@ fn what_was_not_computed_is_background() {
         .expect("begins");
     pollster::block_on(job.step()).expect("runs");
     let stopped = job.finish();
-    let stopped = stopped.mask();
-    let right = |row: usize| &stopped.data[row * 300 + 200..(row + 1) * 300];
+    let mask = stopped.mask();
+    let right = |row: usize| &mask.data[row * 300 + 200..(row + 1) * 300];
     assert!((0..60).all(|row| right(row).iter().all(|value| *value == 0)));
     assert!(stopped.margin.data.iter().all(|margin| margin.is_finite()));
 }
