@@ -125,6 +125,22 @@ impl Segmentation {
     }
 }
 
+/// A probability that masks may be drawn at.
+///
+/// # Errors
+/// [`Error::Option`] where it is not between 0 and 1.
+pub fn checked_threshold(threshold: f32) -> Result<f32> {
+    if threshold > 0.0 && threshold < 1.0 {
+        Ok(threshold)
+    } else {
+        Err(Error::Option {
+            option: "threshold",
+            value: threshold.to_string(),
+            expected: "a number between 0 and 1",
+        })
+    }
+}
+
 /// Milliseconds spent in each step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timings {
@@ -537,16 +553,7 @@ impl Segmenter {
     }
 
     fn threshold(&self, asked: Option<f32>) -> Result<f32> {
-        let threshold = asked.unwrap_or(self.manifest.threshold);
-        if threshold > 0.0 && threshold < 1.0 {
-            Ok(threshold)
-        } else {
-            Err(Error::Option {
-                option: "threshold",
-                value: threshold.to_string(),
-                expected: "a number between 0 and 1",
-            })
-        }
+        checked_threshold(asked.unwrap_or(self.manifest.threshold))
     }
 
     fn not_loaded(&self, part: Part) -> Error {

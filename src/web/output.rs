@@ -7,6 +7,7 @@ use super::error::JsResult;
 use crate::Error;
 use crate::image::Georeference;
 use crate::mask::{Connectivity, Feature, Mask, PixelMargins, Regions, feature_collection};
+use crate::segmenter::checked_threshold;
 
 /// The step that a result's `pixel_margins` exceed where the probability exceeds `threshold`.
 ///
@@ -14,15 +15,7 @@ use crate::mask::{Connectivity, Feature, Mask, PixelMargins, Regions, feature_co
 /// would have to come here and go back.
 #[wasm_bindgen]
 pub fn margin_limit(threshold: f32) -> JsResult<i8> {
-    if !(threshold > 0.0 && threshold < 1.0) {
-        return Err(Error::Option {
-            option: "threshold",
-            value: threshold.to_string(),
-            expected: "a number between 0 and 1",
-        }
-        .into());
-    }
-    Ok(PixelMargins::limit(threshold))
+    Ok(PixelMargins::limit(checked_threshold(threshold)?))
 }
 
 /// Number of connected regions of a mask; pixels that share an edge are connected.

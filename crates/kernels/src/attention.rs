@@ -83,7 +83,7 @@ impl Head {
             + self.codes.bytes()
             + self.key8.bytes()
             + self.value.bytes()
-            + size_of_val(&self.weights[..])
+            + self.weights.capacity() * size_of::<Code>()
             + self.value8.bytes()
     }
 
@@ -468,11 +468,10 @@ mod tests {
             assert_eq!(out, shared);
             assert_eq!(out8, shared8);
             assert_ne!(out, out8);
-            assert_close(
-                &out8,
-                &out.iter().copied().map(f64::from).collect::<Vec<_>>(),
-                0.03,
-            );
+            // Values are in integers, too, where there are many.
+            let tolerance = if keys < MANY { 0.02 } else { 0.03 };
+            let exactly: Vec<f64> = out.iter().copied().map(f64::from).collect();
+            assert_close(&out8, &exactly, tolerance);
             for query in 0..queries {
                 for head in 0..heads {
                     let first = head * head_dim;

@@ -20,12 +20,7 @@ const COEFFICIENTS: [f32; 6] = [
 ];
 
 /// The same from the third power down: 7.5e-5, which 7 bits do not show.
-const COARSE: [f32; 4] = [
-    5.517_155_3e-2,
-    2.426_113_6e-1,
-    6.932_61e-1,
-    9.999_280_6e-1,
-];
+const COARSE: [f32; 4] = [5.517_155_3e-2, 2.426_113_6e-1, 6.932_61e-1, 9.999_280_6e-1];
 
 /// 2^x of values up to 127, by a polynomial of so many coefficients.
 pub(crate) struct Exp2<S: Simd, const COUNT: usize = 6> {

@@ -10,11 +10,7 @@ use crate::simd::{Code, Simd, Task, run};
 /// # Panics
 /// Where `values` is not whole rows.
 pub fn softmax(values: &mut [f32], row: usize) {
-    assert!(
-        row > 0 && values.len().is_multiple_of(row),
-        "{} values in rows of {row}",
-        values.len()
-    );
+    check(values, row, [&[], &[]]);
     run(Rows {
         values,
         row,
@@ -22,6 +18,16 @@ pub fn softmax(values: &mut [f32], row: usize) {
         mask: &[],
         shares: None,
     });
+}
+
+/// Whole rows, and as much to add as there are values, or nothing.
+fn check(values: &[f32], row: usize, added: [&[f32]; 2]) {
+    let fits = |added: &[f32]| added.is_empty() || added.len() == values.len();
+    assert!(
+        row > 0 && values.len().is_multiple_of(row) && added.into_iter().all(fits),
+        "{} values in rows of {row}",
+        values.len()
+    );
 }
 
 /// As [`softmax`] of `values + bias + mask` (either may be empty), but for a factor for each row, which
@@ -32,12 +38,7 @@ pub(crate) fn weights(
     [bias, mask]: [&[f32]; 2],
     shares: &mut Vec<f32>,
 ) {
-    let fits = |added: &[f32]| added.is_empty() || added.len() == values.len();
-    assert!(
-        row > 0 && values.len().is_multiple_of(row) && fits(bias) && fits(mask),
-        "{} values in rows of {row}",
-        values.len()
-    );
+    check(values, row, [bias, mask]);
     shares.clear();
     run(Rows {
         values,
@@ -60,12 +61,7 @@ pub(crate) fn weight_codes(
     codes: &mut Vec<Code>,
     shares: &mut Vec<f32>,
 ) {
-    let fits = |added: &[f32]| added.is_empty() || added.len() == values.len();
-    assert!(
-        row > 0 && values.len().is_multiple_of(row) && fits(bias) && fits(mask),
-        "{} values in rows of {row}",
-        values.len()
-    );
+    check(values, row, [bias, mask]);
     codes.resize(values.len() / row * padded_inputs(row), 0);
     shares.clear();
     run(RowsOfCodes {
