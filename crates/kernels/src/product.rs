@@ -10,14 +10,26 @@ use crate::team::{Team, reserve};
 /// Rows of a tile: ten sums, which with what they are made of fit 16 registers.
 #[cfg(not(target_family = "wasm"))]
 const ROWS: usize = 5;
-/// Rows of a tile: eight sums. Ten are a little faster in V8 at first; what it makes of them after some
-/// ten masks, when it compiles the hottest functions again, is slower by a fifth to a half.
+/// Rows of a tile: eight sums. With more, LLVM's order keeps so many values of the left side that V8
+/// spills some.
 #[cfg(target_family = "wasm")]
 const ROWS: usize = 4;
+/// Steps of the innermost loop that are written one after the other.
+#[cfg(not(target_family = "wasm"))]
+const UNROLLED: usize = 4;
+/// One step: of more, LLVM makes a stack machine's expressions, all steps of a sum in a row, with the
+/// factors of all the others waiting. V8 spills them, and its loop takes half as long again, or three
+/// times as long where its stack frame lies so that a spilled vector crosses a line of the cache.
+#[cfg(target_family = "wasm")]
+const UNROLLED: usize = 1;
 /// Inner dimension of a block: a panel of it takes 8 KB and stays in the first-level cache.
 const DEPTH: usize = 256;
 /// Rows that go through all panels of a block before the next rows do: whole tiles, of integers, too.
+#[cfg(not(target_family = "wasm"))]
 pub(crate) const HEIGHT: usize = 60;
+/// Rows that go through all panels of a block before the next rows do: whole tiles, of integers, too.
+#[cfg(target_family = "wasm")]
+pub(crate) const HEIGHT: usize = 64;
 
 /// Part of the rows of a left side: row `i` is `values[i * stride..][..length]`.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +180,7 @@ impl Matrix {
         stride: usize,
     ) {
         check(pieces, rows, [self.inputs, self.outputs], bias, out, stride);
-        run(Product {
+        let product = Product {
             matrix: self,
             pieces,
             rows,
@@ -176,7 +188,12 @@ impl Matrix {
             write,
             out,
             stride,
-        });
+        };
+        if rows.is_multiple_of(ROWS) && self.outputs.is_multiple_of(panel_width()) {
+            run(Whole(product));
+        } else {
+            run(Cut(product));
+        }
     }
 
     /// [`Self::product`] of whole rows, stored one after the other, which a team shares.
@@ -240,9 +257,35 @@ struct Product<'a> {
     stride: usize,
 }
 
-impl Task for Product<'_> {
+/// A product of whole tiles. What tiles that are cut off take would cost the registers of those that are
+/// not, if it were compiled with them.
+struct Whole<'a>(Product<'a>);
+
+/// A product of tiles some of which are cut off.
+struct Cut<'a>(Product<'a>);
+
+impl Task for Whole<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
+        // SAFETY: passed on.
+        unsafe { self.0.run::<S, true>() }
+    }
+}
+
+impl Task for Cut<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: passed on.
+        unsafe { self.0.run::<S, false>() }
+    }
+}
+
+impl Product<'_> {
+    /// # Safety
+    /// The processor must have what `S` is for; `check` has been through; where all tiles are `WHOLE`, rows
+    /// and outputs are multiples of theirs.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const WHOLE: bool>(self) {
         let width = 2 * S::LANES;
         let Matrix {
             inputs,
@@ -258,12 +301,15 @@ impl Task for Product<'_> {
                     let length = DEPTH.min(piece.length - depth);
                     let add = offset > 0 || self.write == Write::Add;
                     for first in (0..outputs).step_by(width) {
-                        let columns = width.min(outputs - first);
+                        let columns = match WHOLE {
+                            true => width,
+                            false => width.min(outputs - first),
+                        };
                         padded.fill(0.0);
                         if offset == 0 && !self.bias.is_empty() {
                             padded[..columns].copy_from_slice(&self.bias[first..][..columns]);
                         }
-                        // SAFETY: `check` has been through; panels hold `width` values for every input.
+                        // SAFETY: the caller's promise; panels hold `width` values for every input.
                         unsafe {
                             let bias = [
                                 S::load(&raw const padded[0]),
@@ -271,7 +317,10 @@ impl Task for Product<'_> {
                             ];
                             let panel = panels.as_ptr().add(first * inputs + offset * width);
                             for tile in (0..height).step_by(ROWS) {
-                                let rows = ROWS.min(height - tile);
+                                let rows = match WHOLE {
+                                    true => ROWS,
+                                    false => ROWS.min(height - tile),
+                                };
                                 let row = top + tile;
                                 let left = piece.values.as_ptr().add(row * piece.stride + depth);
                                 // Rows that are missing at the end are those of the last one.
@@ -301,7 +350,6 @@ unsafe fn tile_of<S: Simd>(
     length: usize,
     start: [S::Floats; 2],
 ) -> [[S::Floats; 2]; ROWS] {
-    const UNROLLED: usize = 4;
     let mut sums = [start; ROWS];
     let mut left = left;
     let mut panel = panel;
