@@ -6,7 +6,7 @@ use crate::map::Map;
 use crate::product::{Piece, Write};
 use crate::product8::{Range, extremes, quantise};
 use crate::simd::Code;
-use crate::team::Team;
+use crate::team::{MOST, Team};
 
 /// A convolution of one or several maps of a size, as if their channels were concatenated, with a factor
 /// and a term for every output (a folded batch normalisation), then ReLU.
@@ -205,19 +205,13 @@ fn quantised(map: &Map, codes: &mut Vec<Code>, parts: &mut Vec<(f32, f32)>, team
         let values = &values[index * PART..];
         part[0] = extremes(&values[..PART.min(values.len())]);
     });
-    // The border is among the values: 0 lies between the extremes. A sum keeps a NaN, which a choice loses.
-    let nothing = parts
-        .iter()
-        .map(|(low, high)| (low + high) * 0.0)
-        .sum::<f32>();
+    // The border is among the values: 0 lies between the extremes.
     let low = parts
         .iter()
-        .fold(f32::INFINITY, |all, part| all.min(part.0))
-        + nothing;
+        .fold(f32::INFINITY, |low, part| low.min(part.0));
     let high = parts
         .iter()
-        .fold(f32::NEG_INFINITY, |all, part| all.max(part.1))
-        + nothing;
+        .fold(f32::NEG_INFINITY, |high, part| high.max(part.1));
     // One less than there are, because 0 is moved to a code, and all others with it.
     let scale = (high - low) / 126.0;
     let low = if scale > 0.0 {
@@ -226,10 +220,16 @@ fn quantised(map: &Map, codes: &mut Vec<Code>, parts: &mut Vec<(f32, f32)>, team
         low
     };
     codes.resize(values.len(), 0);
-    team.each_part(codes, PART, |index, codes| {
-        quantise(&values[index * PART..][..codes.len()], low, scale, codes);
+    // A thread's: 0, or NaN.
+    let mut nothing = [0.0; MOST];
+    team.share_parts(&mut nothing, codes, PART, |nothing, index, codes| {
+        *nothing += quantise(&values[index * PART..][..codes.len()], low, scale, codes);
     });
-    Range { low, scale }
+    let nothing = nothing.iter().sum::<f32>();
+    Range {
+        low: low + nothing,
+        scale: scale + nothing,
+    }
 }
 
 #[cfg(test)]

@@ -51,22 +51,19 @@ impl Task for Normalise<'_> {
             let (rest, count) = (&row[whole..], channels as f32);
             // SAFETY: `whole` values of every slice, all of `channels`.
             unsafe {
-                let mut sums = S::splat(0.0);
-                for at in (0..whole).step_by(S::LANES) {
-                    sums = S::add(sums, S::load(row.as_ptr().add(at)));
-                }
-                let mean = (S::sum(sums) + rest.iter().sum::<f32>()) / count;
+                let value = |at: usize| S::load(row.as_ptr().add(at));
+                let sum = total::<S>(whole, value);
+                let mean = (sum + rest.iter().sum::<f32>()) / count;
                 let middle = S::splat(mean);
-                let mut squares = S::splat(0.0);
-                for at in (0..whole).step_by(S::LANES) {
-                    let off = S::sub(S::load(row.as_ptr().add(at)), middle);
-                    squares = S::mul_add(off, off, squares);
-                }
+                let squares = total::<S>(whole, |at| {
+                    let off = S::sub(value(at), middle);
+                    S::mul(off, off)
+                });
                 let of_rest: f32 = rest
                     .iter()
                     .map(|value| (value - mean) * (value - mean))
                     .sum();
-                let variance = (S::sum(squares) + of_rest) / count;
+                let variance = (squares + of_rest) / count;
                 let scale = 1.0 / (variance + epsilon).sqrt();
                 let factor = S::splat(scale);
                 for at in (0..whole).step_by(S::LANES) {
@@ -83,6 +80,30 @@ impl Task for Normalise<'_> {
                 }
             }
         }
+    }
+}
+
+/// The sum of the lanes of `value` of every multiple of their number below `whole`.
+///
+/// # Safety
+/// The processor must have what `S` is for.
+#[inline(always)]
+unsafe fn total<S: Simd>(whole: usize, value: impl Fn(usize) -> S::Floats) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        // Several, so that no step waits for the one before.
+        let mut sums = [S::splat(0.0); 4];
+        let block = sums.len() * S::LANES;
+        let many = whole / block * block;
+        for first in (0..many).step_by(block) {
+            for (chain, sum) in sums.iter_mut().enumerate() {
+                *sum = S::add(*sum, value(first + chain * S::LANES));
+            }
+        }
+        for at in (many..whole).step_by(S::LANES) {
+            sums[0] = S::add(sums[0], value(at));
+        }
+        S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])))
     }
 }
 

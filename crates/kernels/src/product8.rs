@@ -129,8 +129,8 @@ impl Matrix8 {
         self.sums.resize(padded, 0.0);
         for (output, row) in rows.enumerate() {
             let (low, high) = extremes(&row[..inputs]);
-            // Both are NaN where a value is not finite.
-            let largest = if -low > high { -low } else { high };
+            let nothing: f32 = row[..inputs].iter().map(|value| value * 0.0).sum();
+            let largest = if -low > high { -low } else { high } + nothing;
             let scale = largest / LARGEST;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             let mut sum = 0;
@@ -213,7 +213,7 @@ impl Matrix8 {
                     .all(|piece| piece.length.is_multiple_of(GROUP)),
             "ranges or pieces do not fit"
         );
-        run_integers(Product {
+        let product = Product {
             matrix: self,
             pieces,
             ranges,
@@ -222,7 +222,12 @@ impl Matrix8 {
             write,
             out,
             stride,
-        });
+        };
+        if product.is_whole() {
+            run_integers(Whole(product));
+        } else {
+            run_integers(Cut(product));
+        }
     }
 
     /// Bytes that it takes.
@@ -273,8 +278,14 @@ impl Task for Trial<'_> {
             out: &mut self.out.borrow_mut(),
             stride: matrix.outputs,
         };
+        let whole = product.is_whole();
         // SAFETY: the caller's promise; rows, codes and output are of one shape.
-        unsafe { product.run::<S>() }
+        unsafe {
+            match whole {
+                true => product.run::<S, true>(),
+                false => product.run::<S, false>(),
+            }
+        }
     }
 }
 
@@ -289,13 +300,26 @@ struct Product<'a> {
     stride: usize,
 }
 
-impl Product<'_> {
+/// A product of whole tiles. What tiles that are cut off take would cost the registers of those that are
+/// not, if it were compiled with them.
+struct Whole<'a>(Product<'a>);
+
+/// A product of tiles some of which are cut off.
+struct Cut<'a>(Product<'a>);
+
+impl Task for Whole<'_> {
     #[inline(always)]
-    fn range(&self, row: usize) -> Range {
-        match self.ranges {
-            [range] => *range,
-            ranges => ranges[row],
-        }
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: passed on.
+        unsafe { self.0.run::<S, true>() }
+    }
+}
+
+impl Task for Cut<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: passed on.
+        unsafe { self.0.run::<S, false>() }
     }
 }
 
@@ -344,24 +368,41 @@ unsafe fn values_of<S: Simd>(
     }
 }
 
-impl Task for Product<'_> {
+impl Product<'_> {
+    /// Whether no tile is cut off.
+    fn is_whole(&self) -> bool {
+        self.rows.is_multiple_of(ROWS) && self.matrix.outputs.is_multiple_of(panel_width())
+    }
+
+    /// # Safety
+    /// The processor must have what `S` is for; `check` has been through; where all tiles are `WHOLE`, rows
+    /// and outputs are multiples of theirs.
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd, const WHOLE: bool>(self) {
         let width = 2 * S::LANES;
         let matrix = self.matrix;
         let mut padded = [0.0; 16];
+        // One range is that of all rows.
+        let step = usize::from(self.ranges.len() != 1);
         for top in (0..self.rows).step_by(HEIGHT) {
             let height = HEIGHT.min(self.rows - top);
             for first in (0..matrix.outputs).step_by(width) {
-                let columns = width.min(matrix.outputs - first);
+                let columns = match WHOLE {
+                    true => width,
+                    false => width.min(matrix.outputs - first),
+                };
                 padded.fill(0.0);
                 if !self.bias.is_empty() {
                     padded[..columns].copy_from_slice(&self.bias[first..][..columns]);
                 }
                 for tile in (0..height).step_by(ROWS) {
-                    let rows = ROWS.min(height - tile);
+                    let rows = match WHOLE {
+                        true => ROWS,
+                        false => ROWS.min(height - tile),
+                    };
                     let row = top + tile;
-                    // SAFETY: `check` has been through; panels, scales and sums are padded to `width`.
+                    // SAFETY: the caller's promise; panels, scales and sums are padded to `width`, and there
+                    // is a range for every row.
                     unsafe {
                         let panel = matrix.panels.as_ptr().add(first * matrix.inputs);
                         let sums = tile_of::<S>(self.pieces, row, rows, panel);
@@ -372,19 +413,10 @@ impl Task for Product<'_> {
                         };
                         let to = self.out.as_mut_ptr().add(row * self.stride + first);
                         let add = self.write == Write::Add;
-                        if rows == ROWS && columns == width {
-                            // Known lengths: the sums stay in registers.
-                            for (index, sums) in sums.into_iter().enumerate() {
-                                let values =
-                                    values_of::<S>(sums, self.range(row + index), &outputs);
-                                write_row::<S>(to.add(index * self.stride), values, width, add);
-                            }
-                        } else {
-                            for (index, sums) in sums.into_iter().enumerate().take(rows) {
-                                let values =
-                                    values_of::<S>(sums, self.range(row + index), &outputs);
-                                write_row::<S>(to.add(index * self.stride), values, columns, add);
-                            }
+                        for (index, sums) in sums.into_iter().enumerate().take(rows) {
+                            let range = *self.ranges.as_ptr().add((row + index) * step);
+                            let values = values_of::<S>(sums, range, &outputs);
+                            write_row::<S>(to.add(index * self.stride), values, columns, add);
                         }
                     }
                 }
@@ -482,15 +514,18 @@ impl Task for QuantiseRows<'_> {
             let range = unsafe {
                 let (low, high) = extremes_of::<S>(row);
                 let scale = (high - low) / HIGHEST;
-                quantiser.codes(row, low, scale, codes);
-                Range { low, scale }
+                let nothing = quantiser.codes(row, low, scale, codes);
+                Range {
+                    low: low + nothing,
+                    scale: scale + nothing,
+                }
             };
             self.ranges.push(range);
         }
     }
 }
 
-/// Smallest and largest value; NaN where a value is not finite, which codes could not say.
+/// Smallest and largest value; any number where one is not finite, which [`quantise`] finds out.
 pub(crate) fn extremes(values: &[f32]) -> (f32, f32) {
     struct Extremes<'a>(&'a [f32], &'a mut (f32, f32));
     impl Task for Extremes<'_> {
@@ -505,41 +540,51 @@ pub(crate) fn extremes(values: &[f32]) -> (f32, f32) {
     found
 }
 
-/// Codes of values from `low` to `low + 127 scale`.
-pub(crate) fn quantise(values: &[f32], low: f32, scale: f32, codes: &mut [Code]) {
-    struct Quantise<'a>(&'a [f32], f32, f32, &'a mut [Code]);
+/// Codes of values from `low` to `low + 127 scale`; gives 0, or NaN where a value is not finite, which
+/// codes could not say.
+pub(crate) fn quantise(values: &[f32], low: f32, scale: f32, codes: &mut [Code]) -> f32 {
+    struct Quantise<'a>(&'a [f32], [f32; 2], &'a mut [Code], &'a mut f32);
     impl Task for Quantise<'_> {
         #[inline(always)]
         unsafe fn run<S: Simd>(self) {
+            let [low, scale] = self.1;
             // SAFETY: the caller's promise.
-            unsafe { Quantiser::<S>::new().codes(self.0, self.1, self.2, self.3) }
+            *self.3 = unsafe { Quantiser::<S>::new().codes(self.0, low, scale, self.2) };
         }
     }
-    run(Quantise(values, low, scale, codes));
+    let mut nothing = 0.0;
+    run(Quantise(values, [low, scale], codes, &mut nothing));
+    nothing
 }
 
 #[inline(always)]
 unsafe fn extremes_of<S: Simd>(values: &[f32]) -> (f32, f32) {
-    // SAFETY: blocks hold a value for every lane.
+    // SAFETY: whole vectors lie within the values.
     unsafe {
-        let mut low = S::splat(f32::INFINITY);
-        let mut high = S::splat(f32::NEG_INFINITY);
-        let mut nothing = S::splat(0.0);
-        let blocks = values.chunks_exact(S::LANES);
-        let rest = blocks.remainder();
-        for block in blocks {
-            let value = S::load(block.as_ptr());
-            low = S::at_most(value, low);
-            high = S::at_least(value, high);
-            nothing = S::mul_add(value, S::splat(0.0), nothing);
+        // Several of each, so that no step waits for the one before.
+        let mut low = [S::splat(f32::INFINITY); 4];
+        let mut high = [S::splat(f32::NEG_INFINITY); 4];
+        let whole = values.len() / S::LANES;
+        let many = whole / 4 * 4;
+        for first in (0..many).step_by(4) {
+            for chain in 0..4 {
+                let value = S::load(values.as_ptr().add((first + chain) * S::LANES));
+                low[chain] = S::at_most(value, low[chain]);
+                high[chain] = S::at_least(value, high[chain]);
+            }
         }
+        for at in many..whole {
+            let value = S::load(values.as_ptr().add(at * S::LANES));
+            low[0] = S::at_most(value, low[0]);
+            high[0] = S::at_least(value, high[0]);
+        }
+        let low = S::at_most(S::at_most(low[0], low[1]), S::at_most(low[2], low[3]));
+        let high = S::at_least(S::at_least(high[0], high[1]), S::at_least(high[2], high[3]));
         let mut found = (S::lowest(low), S::highest(high));
-        let mut nothing = S::sum(nothing);
-        for value in rest {
+        for value in &values[whole * S::LANES..] {
             found = (found.0.min(*value), found.1.max(*value));
-            nothing += value * 0.0;
         }
-        (found.0 + nothing, found.1 + nothing)
+        found
     }
 }
 
@@ -550,7 +595,7 @@ pub(crate) const CODE: u32 = 127;
 
 struct Quantiser<S: Simd> {
     rounder: S::Floats,
-    mask: S::Floats,
+    picker: S::Floats,
 }
 
 impl<S: Simd> Quantiser<S> {
@@ -560,29 +605,52 @@ impl<S: Simd> Quantiser<S> {
         unsafe {
             Self {
                 rounder: S::constant(ROUNDER),
-                mask: S::constant(f32::from_bits(CODE)),
+                picker: S::picker(),
             }
         }
     }
 
-    /// Codes of values from `low` to `low + 127 scale`.
+    /// Codes of values from `low` to `low + 127 scale`; gives 0, or NaN where a value is not finite.
     #[inline(always)]
-    unsafe fn codes(&self, values: &[f32], low: f32, scale: f32, codes: &mut [Code]) {
+    unsafe fn codes(&self, values: &[f32], low: f32, scale: f32, codes: &mut [Code]) -> f32 {
         let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
         let whole = values.len().min(codes.len()) / S::LANES * S::LANES;
+        let together = 4 * S::LANES;
+        let many = whole / together * together;
         // SAFETY: both have a value for every lane there.
-        unsafe {
+        let mut nothing = unsafe {
             let (lowest, factor) = (S::splat(low), S::splat(inverse));
-            for at in (0..whole).step_by(S::LANES) {
+            // Rounded as the rest below is: the same codes wherever a value stands.
+            let bits = |at: usize| {
                 let value = S::sub(S::load(values.as_ptr().add(at)), lowest);
-                // Rounded as the rest below is: the same codes wherever a value stands.
-                let bits = S::add(S::mul(value, factor), self.rounder);
-                S::store_codes(bits, self.mask, codes.as_mut_ptr().add(at));
+                S::add(S::mul(value, factor), self.rounder)
+            };
+            // What is not finite is in no sum of the bits.
+            let mut sums = [S::splat(0.0); 2];
+            for at in (0..many).step_by(together) {
+                let bits = [
+                    bits(at),
+                    bits(at + S::LANES),
+                    bits(at + 2 * S::LANES),
+                    bits(at + 3 * S::LANES),
+                ];
+                sums[0] = S::add(sums[0], S::add(bits[0], bits[1]));
+                sums[1] = S::add(sums[1], S::add(bits[2], bits[3]));
+                S::store_many_codes(bits, self.picker, codes.as_mut_ptr().add(at));
             }
-        }
+            for at in (many..whole).step_by(S::LANES) {
+                let bits = bits(at);
+                sums[0] = S::add(sums[0], bits);
+                S::store_codes(bits, self.picker, codes.as_mut_ptr().add(at));
+            }
+            S::sum(S::add(sums[0], sums[1])) * 0.0
+        };
         for (value, code) in values.iter().zip(codes).skip(whole) {
-            *code = (((value - low) * inverse + ROUNDER).to_bits() & CODE) as Code;
+            let bits = (value - low) * inverse + ROUNDER;
+            nothing += bits * 0.0;
+            *code = (bits.to_bits() & CODE) as Code;
         }
+        nothing
     }
 }
 

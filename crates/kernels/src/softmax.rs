@@ -207,14 +207,14 @@ unsafe fn exponential_codes<S: Simd>(
         let most = S::splat(highest_of::<S>(row, bias, mask));
         // 127 e^x is 2^(x log2 e + log2 127).
         let (highest, rounder) = (S::constant(HIGHEST.log2()), S::constant(ROUNDER));
-        let bits_of_code = S::constant(f32::from_bits(CODE));
+        let picker = S::picker();
         let whole = row.len() / S::LANES * S::LANES;
         let mut sums = S::splat(0.0);
         for at in (0..whole).step_by(S::LANES) {
             let value = S::sub(S::load(row.as_ptr().add(at)), most);
             let value = powers.of(S::mul_add(value, to_twos, highest));
             let bits = S::add(value, rounder);
-            S::store_codes(bits, bits_of_code, codes.as_mut_ptr().add(at));
+            S::store_codes(bits, picker, codes.as_mut_ptr().add(at));
             sums = S::add(sums, S::sub(bits, rounder));
         }
         let mut sum = S::sum(sums);

@@ -208,9 +208,9 @@ impl<const DOT: u8> Simd for Avx<DOT> {
         unsafe { _mm256_cvtepi32_ps(values) }
     }
     #[inline(always)]
-    unsafe fn store_codes(bits: __m256, mask: __m256, to: *mut Code) {
+    unsafe fn store_codes(bits: __m256, picker: __m256, to: *mut Code) {
         unsafe {
-            let codes = _mm256_castps_si256(_mm256_and_ps(bits, mask));
+            let codes = _mm256_castps_si256(_mm256_and_ps(bits, picker));
             // Both halves on their own: four codes at the beginning of each.
             let words = _mm256_packs_epi32(codes, codes);
             let bytes = _mm256_packus_epi16(words, words);

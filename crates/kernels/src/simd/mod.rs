@@ -123,8 +123,24 @@ pub(crate) trait Simd {
         }
     }
     unsafe fn to_floats(values: Self::Integers) -> Self::Floats;
-    /// Stores the bits of each float that `mask` has, the lowest 7 or fewer, a code a lane.
-    unsafe fn store_codes(bits: Self::Floats, mask: Self::Floats, to: *mut Code);
+    /// What [`Self::store_codes`] takes along: made before its loop.
+    #[inline(always)]
+    unsafe fn picker() -> Self::Floats {
+        /// The bits of a code.
+        const CODE: u32 = 127;
+        // SAFETY: passed on.
+        unsafe { Self::constant(f32::from_bits(CODE)) }
+    }
+    /// Stores the lowest 7 bits of each float, a code a lane; the 8th is 0.
+    unsafe fn store_codes(bits: Self::Floats, picker: Self::Floats, to: *mut Code);
+    /// As [`Self::store_codes`] of one after the other.
+    #[inline(always)]
+    unsafe fn store_many_codes(bits: [Self::Floats; 4], picker: Self::Floats, to: *mut Code) {
+        for (index, bits) in bits.into_iter().enumerate() {
+            // SAFETY: passed on.
+            unsafe { Self::store_codes(bits, picker, to.add(index * Self::LANES)) }
+        }
+    }
 }
 
 /// What to compute, generic over the vectors: see [`run`].

@@ -133,9 +133,9 @@ impl Simd for Portable {
         values.map(|value| value as f32)
     }
     #[inline(always)]
-    unsafe fn store_codes(bits: Self::Floats, mask: Self::Floats, to: *mut Code) {
+    unsafe fn store_codes(bits: Self::Floats, picker: Self::Floats, to: *mut Code) {
         let codes: [Code; 4] =
-            std::array::from_fn(|lane| (bits[lane].to_bits() & mask[lane].to_bits()) as Code);
+            std::array::from_fn(|lane| (bits[lane].to_bits() & picker[lane].to_bits()) as Code);
         // SAFETY: passed on.
         unsafe { to.cast::<[Code; 4]>().write_unaligned(codes) }
     }

@@ -207,15 +207,40 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     unsafe fn to_floats(values: v128) -> v128 {
         f32x4_convert_i32x4(values)
     }
+    /// Where the lowest byte of each lane is. Narrowing would do as well, but of it Rust and LLVM make
+    /// limits and shuffles, for each of which V8 takes several instructions.
+    #[cfg(feature = "relaxed-simd")]
     #[inline(always)]
-    unsafe fn store_codes(bits: v128, mask: v128, to: *mut Code) {
-        let codes = v128_and(bits, mask);
+    unsafe fn picker() -> v128 {
+        i32x4_splat(std::hint::black_box(0x0c08_0400))
+    }
+    #[cfg(feature = "relaxed-simd")]
+    #[inline(always)]
+    unsafe fn store_codes(bits: v128, picker: v128, to: *mut Code) {
+        let codes = i8x16_relaxed_swizzle(bits, picker);
+        unsafe { v128_store32_lane::<0>(codes, to.cast()) }
+    }
+    #[cfg(feature = "relaxed-simd")]
+    #[inline(always)]
+    unsafe fn store_many_codes(bits: [v128; 4], picker: v128, to: *mut Code) {
+        // All lanes of each are its codes.
+        let [a, b, c, d] = [
+            i8x16_relaxed_swizzle(bits[0], picker),
+            i8x16_relaxed_swizzle(bits[1], picker),
+            i8x16_relaxed_swizzle(bits[2], picker),
+            i8x16_relaxed_swizzle(bits[3], picker),
+        ];
+        let pairs = [
+            i32x4_shuffle::<0, 4, 1, 5>(a, b),
+            i32x4_shuffle::<0, 4, 1, 5>(c, d),
+        ];
+        unsafe { v128_store(to.cast(), i64x2_shuffle::<0, 2>(pairs[0], pairs[1])) }
+    }
+    #[cfg(not(feature = "relaxed-simd"))]
+    #[inline(always)]
+    unsafe fn store_codes(bits: v128, picker: v128, to: *mut Code) {
+        let codes = v128_and(bits, picker);
         let words = i16x8_narrow_i32x4(codes, codes);
-        unsafe {
-            #[cfg(feature = "relaxed-simd")]
-            v128_store32_lane::<0>(u8x16_narrow_i16x8(words, words), to.cast());
-            #[cfg(not(feature = "relaxed-simd"))]
-            v128_store64_lane::<0>(words, to.cast());
-        }
+        unsafe { v128_store64_lane::<0>(words, to.cast()) }
     }
 }
