@@ -7,23 +7,35 @@ use crate::product::{Piece, Write};
 use crate::product8::{Range, extremes, quantise};
 use crate::simd::Code;
 use crate::team::{MOST, Team};
+use crate::winograd::{Tiles, Winograd};
 
 /// A convolution of one or several maps of a size, as if their channels were concatenated, with a factor
 /// and a term for every output (a folded batch normalisation), then ReLU.
 #[derive(Clone, Debug)]
 pub struct Conv3x3 {
-    /// In f32 one for all maps; in integers one for each map, because each has its own range.
-    weights: Vec<Weights>,
+    way: Way,
     /// Channels of each map.
     channels: Vec<usize>,
     outputs: usize,
     shift: Vec<f32>,
 }
 
-/// Who computes convolutions, and memory for quantised maps; kept from call to call.
+/// How it is computed.
+#[derive(Clone, Debug)]
+enum Way {
+    /// In f32, with fewer products.
+    Winograd(Winograd),
+    /// As it is written: in f32 one product for all maps; in integers one for each map, because each has
+    /// its own range.
+    Sums(Vec<Weights>),
+}
+
+/// Who computes convolutions, and memory for quantised maps and for tiles; kept from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct ConvScratch {
     team: Team,
+    /// One for each thread.
+    tiles: Vec<Tiles>,
     codes: Vec<Vec<Code>>,
     /// Extremes of parts of a map.
     extremes: Vec<(f32, f32)>,
@@ -46,10 +58,8 @@ impl ConvScratch {
 
     /// Bytes that are kept.
     pub fn bytes(&self) -> usize {
-        self.codes
-            .iter()
-            .map(|codes| codes.capacity() * size_of::<Code>())
-            .sum()
+        let codes = self.codes.iter().map(Vec::capacity).sum::<usize>() * size_of::<Code>();
+        codes + self.tiles.iter().map(Tiles::bytes).sum::<usize>()
     }
 }
 
@@ -79,9 +89,9 @@ impl Conv3x3 {
         };
         let integers = precision == Precision::Int8
             && channels.iter().all(|channels| channels.is_multiple_of(4));
-        let weights = if integers {
+        let way = if integers {
             let mut before = 0;
-            channels
+            let weights = channels
                 .iter()
                 .map(|channels| {
                     let first = before;
@@ -91,7 +101,10 @@ impl Conv3x3 {
                         value(output, first + channel, pixel / 3, pixel % 3)
                     })
                 })
-                .collect()
+                .collect();
+            Way::Sums(weights)
+        } else if Winograd::takes(channels, outputs) {
+            Way::Winograd(Winograd::new([all, outputs], value))
         } else {
             // A row of each map, then the next row of each.
             let places: Vec<[usize; 3]> = (0..3)
@@ -105,7 +118,7 @@ impl Conv3x3 {
                     })
                 })
                 .collect();
-            vec![Weights::pack(
+            Way::Sums(vec![Weights::pack(
                 Precision::F32,
                 9 * all,
                 outputs,
@@ -113,10 +126,10 @@ impl Conv3x3 {
                     let [channel, y, x] = places[input];
                     value(output, channel, y, x)
                 },
-            )]
+            )])
         };
         Self {
-            weights,
+            way,
             channels: channels.to_vec(),
             outputs,
             shift: shift.to_vec(),
@@ -125,7 +138,11 @@ impl Conv3x3 {
 
     /// Bytes that the weights take.
     pub fn bytes(&self) -> usize {
-        self.weights.iter().map(Weights::bytes).sum::<usize>() + size_of_val(&self.shift[..])
+        let weights = match &self.way {
+            Way::Winograd(winograd) => winograd.bytes(),
+            Way::Sums(weights) => weights.iter().map(Weights::bytes).sum(),
+        };
+        weights + size_of_val(&self.shift[..])
     }
 
     /// `out` becomes the convolution of `maps`, with zeros around them, and ReLU of it.
@@ -146,18 +163,25 @@ impl Conv3x3 {
         out.shape(height, width, self.outputs);
         let ConvScratch {
             team,
+            tiles,
             codes,
             extremes,
         } = scratch;
+        let weights = match &self.way {
+            Way::Winograd(winograd) => {
+                return winograd.forward(maps, &self.shift, out, tiles, team);
+            }
+            Way::Sums(weights) => weights,
+        };
         let mut ranges = [Range::default(); MAPS];
-        if !matches!(self.weights[..], [Weights::Float(_)]) {
+        if !matches!(weights[..], [Weights::Float(_)]) {
             codes.resize_with(maps.len().max(codes.len()), Vec::new);
             for ((map, codes), range) in maps.iter().zip(codes.iter_mut()).zip(&mut ranges) {
                 *range = quantised(map, codes, extremes, team);
             }
         }
         out.each_row(team, |y, row| {
-            for (index, weights) in self.weights.iter().enumerate() {
+            for (index, weights) in weights.iter().enumerate() {
                 match weights {
                     Weights::Float(matrix) => {
                         // A row of each map, then the next row of each.
@@ -241,8 +265,17 @@ mod tests {
 
     #[test]
     fn neighbours_of_all_maps_count_and_nothing_beyond_the_edge() {
-        let (height, width, outputs) = (5, 6, 10);
-        for channels in [vec![4], vec![8, 4], vec![3, 2]] {
+        let cases = [
+            (vec![4], 10, [5, 6]),
+            (vec![8, 4], 10, [5, 6]),
+            (vec![3, 2], 10, [5, 6]),
+            // Whole vectors: tiles of 2 x 2, some of them cut off, and more than a block of them.
+            (vec![16], 32, [4, 6]),
+            (vec![16, 32], 16, [5, 7]),
+            (vec![16], 16, [1, 1]),
+            (vec![16], 16, [3, 67]),
+        ];
+        for (channels, outputs, [height, width]) in cases {
             let all: usize = channels.iter().sum();
             let weights = numbers(outputs * all * 9, 1);
             let (factor, shift) = (numbers(outputs, 2), numbers(outputs, 3));

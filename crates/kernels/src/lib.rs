@@ -37,6 +37,8 @@ mod softmax;
 mod team;
 #[cfg(test)]
 mod testing;
+#[allow(unsafe_code)]
+mod winograd;
 
 pub use attention::{AttentionScratch, Counts, Rows, Windows, attention, window_attention};
 pub use conv::{Conv3x3, ConvScratch};

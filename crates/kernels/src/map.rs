@@ -39,6 +39,12 @@ impl Map {
         &self.values
     }
 
+    /// All rows but the border's, each with the border at both ends.
+    pub(crate) fn inner(&mut self) -> &mut [f32] {
+        let stride = self.stride();
+        &mut self.values[stride..stride * (self.height + 1)]
+    }
+
     /// Row `y`, `width * channels` values.
     pub fn row(&self, y: usize) -> &[f32] {
         &self.values[(y + 1) * self.stride() + self.channels..][..self.width * self.channels]
@@ -58,8 +64,7 @@ impl Map {
     /// `work(y, row)` for every row, without the border.
     pub fn each_row(&mut self, team: &Team, work: impl Fn(usize, &mut [f32]) + Sync) {
         let (stride, channels) = (self.stride(), self.channels);
-        let inner = &mut self.values[stride..stride * (self.height + 1)];
-        team.each_part(inner, stride, |y, row| {
+        team.each_part(self.inner(), stride, |y, row| {
             work(y, &mut row[channels..stride - channels]);
         });
     }
@@ -82,8 +87,7 @@ impl Map {
         let size = from.width * channels;
         team.prepare(lines, |line| line.resize(size.max(line.len()), 0.0));
         let stride = self.stride();
-        let inner = &mut self.values[stride..stride * (height + 1)];
-        team.share_parts(lines, inner, stride, |line, y, row| {
+        team.share_parts(lines, self.inner(), stride, |line, y, row| {
             let line = &mut line[..size];
             let Between {
                 before,
