@@ -90,8 +90,25 @@ struct Line<'a> {
 
 impl Task for Line<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(mut self) {
-        /// Pixels that share a load of weights.
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (self.of.kernel, self.of.stride) {
+                (3, 1) => self.pixels::<S, 3, 1>(),
+                (3, 2) => self.pixels::<S, 3, 2>(),
+                (5, 1) => self.pixels::<S, 5, 1>(),
+                (5, 2) => self.pixels::<S, 5, 2>(),
+                _ => self.pixels::<S, 0, 0>(),
+            }
+        }
+    }
+}
+
+impl Line<'_> {
+    /// `KERNEL` and `STRIDE` as they are, or 0 for any.
+    #[inline(always)]
+    unsafe fn pixels<S: Simd, const KERNEL: usize, const STRIDE: usize>(mut self) {
+        /// Pixels that share loads of weights and of neighbours.
         const TILE: usize = 4;
         let pixels = self.out.len() / self.of.channels;
         let whole = pixels / TILE * TILE;
@@ -99,19 +116,21 @@ impl Task for Line<'_> {
         unsafe {
             let limits = [S::constant(0.0), S::constant(HIGHEST)];
             for x in (0..whole).step_by(TILE) {
-                self.tile::<S, TILE>(x, limits);
+                self.tile::<S, TILE, KERNEL, STRIDE>(x, limits);
             }
             for x in whole..pixels {
-                self.tile::<S, 1>(x, limits);
+                self.tile::<S, 1, KERNEL, STRIDE>(x, limits);
             }
         }
     }
-}
 
-impl Line<'_> {
     /// `N` pixels from `x` on.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const N: usize>(&mut self, x: usize, [low, high]: [S::Floats; 2]) {
+    unsafe fn tile<S: Simd, const N: usize, const KERNEL: usize, const STRIDE: usize>(
+        &mut self,
+        x: usize,
+        [low, high]: [S::Floats; 2],
+    ) {
         let Depthwise {
             kernel,
             stride,
@@ -129,12 +148,28 @@ impl Line<'_> {
                         .as_ptr()
                         .add((self.first + row) * kernel * channels + at);
                     let line = line.as_ptr().add(x * stride * channels + at);
-                    for tap in 0..kernel {
-                        let weight = S::load(taps.add(tap * channels));
-                        let mut from = line.add(tap * channels);
-                        for sum in &mut sums {
-                            *sum = S::mul_add(S::load(from), weight, *sum);
-                            from = from.wrapping_add(stride * channels);
+                    if KERNEL > 0 {
+                        let mut of_row = [S::load(taps); KERNEL];
+                        for (tap, weight) in of_row.iter_mut().enumerate() {
+                            *weight = S::load(taps.add(tap * channels));
+                        }
+                        // Every neighbour is loaded once, for all pixels that it belongs to.
+                        for place in 0..(N - 1) * STRIDE + KERNEL {
+                            let value = S::load(line.add(place * channels));
+                            for (pixel, sum) in sums.iter_mut().enumerate() {
+                                let first = pixel * STRIDE;
+                                if (first..first + KERNEL).contains(&place) {
+                                    *sum = S::mul_add(value, of_row[place - first], *sum);
+                                }
+                            }
+                        }
+                    } else {
+                        for tap in 0..kernel {
+                            let weight = S::load(taps.add(tap * channels));
+                            for (pixel, sum) in sums.iter_mut().enumerate() {
+                                let from = line.add((pixel * stride + tap) * channels);
+                                *sum = S::mul_add(S::load(from), weight, *sum);
+                            }
                         }
                     }
                 }

@@ -249,6 +249,8 @@ mod tests {
             ([7, 13], [8, 8, 4], [5, 2], false),
             ([1, 2], [4, 8, 4], [5, 1], true),
             ([70, 66], [3, 7, 5], [3, 1], false),
+            // A kernel that has no code of its own.
+            ([9, 8], [4, 12, 8], [7, 2], false),
         ] {
             let [height, width] = size;
             let widens = inputs != wide;
