@@ -150,18 +150,27 @@ const busy = (before, after) =>
 
 const images = await pictures();
 
-/** A page with the side's script and the pictures, but nothing of the network yet. */
+/** What the process of a page holds at most that has only the pictures: mostly Chromium's own files. */
+async function withoutNetwork() {
+  const others = await renderers();
+  const context = await browser.newContext({ serviceWorkers: 'block' });
+  await open(context, {});
+  const peaks = (await renderers()).filter((pid) => !others.includes(pid)).map(peak);
+  await context.close();
+  return peaks.length && !peaks.includes(null) ? Math.max(...peaks) : null;
+}
+
+/** A page with the side's script, where there is one, and the pictures, but nothing of the network yet. */
 async function open(context, { script, options }) {
   const page = await context.newPage();
   page.setDefaultTimeout(600_000);
   await page.goto(new URL('bench/', ORIGIN).href);
   await page.evaluate(
     async ({ script, options, images }) => {
-      const { create } = await import(script);
-      globalThis.side = create(options);
+      if (script) globalThis.side = (await import(script)).create(options);
       globalThis.images = images.map((image) => new Blob([Uint8Array.from(atob(image), (c) => c.charCodeAt(0))], { type: 'image/png' }));
     },
-    { script: new URL(`bench/js/${script}`, ORIGIN).href, options, images },
+    { script: script && new URL(`bench/js/${script}`, ORIGIN).href, options, images },
   );
   return page;
 }
@@ -195,6 +204,7 @@ async function start(context, side) {
   return { page, ready, first: ready + milliseconds, fetched: served - before };
 }
 
+const alone = await withoutNetwork();
 for (const side of sides) {
   const others = await renderers();
   const context = await browser.newContext({ serviceWorkers: 'block' });
@@ -239,6 +249,7 @@ console.log(
     runs,
     threads,
     cores: cpus().length,
+    page_alone_bytes: alone,
     onnxruntime_web: JSON.parse(readFileSync(join(dist, '../package.json'), 'utf8')).version,
     sides: sides.map((side) => {
       const found = agreement(side, own);

@@ -1,7 +1,7 @@
 //! Convolutions of 3 x 3 pixels, channels last, without copies of the neighbourhoods: the three pixels of
 //! a row lie one after the other already.
 
-use crate::linear::{Precision, Weights, relu};
+use crate::linear::{Precision, Weights};
 use crate::map::Map;
 use crate::product::{Piece, Write};
 use crate::product8::{Range, extremes, quantise};
@@ -167,21 +167,21 @@ impl Conv3x3 {
             codes,
             extremes,
         } = scratch;
-        let weights = match &self.way {
+        let weights_of_all = match &self.way {
             Way::Winograd(winograd) => {
                 return winograd.forward(maps, &self.shift, out, tiles, team);
             }
             Way::Sums(weights) => weights,
         };
         let mut ranges = [Range::default(); MAPS];
-        if !matches!(weights[..], [Weights::Float(_)]) {
+        if !matches!(weights_of_all[..], [Weights::Float(_)]) {
             codes.resize_with(maps.len().max(codes.len()), Vec::new);
             for ((map, codes), range) in maps.iter().zip(codes.iter_mut()).zip(&mut ranges) {
                 *range = quantised(map, codes, extremes, team);
             }
         }
         out.each_row(team, |y, row| {
-            for (index, weights) in weights.iter().enumerate() {
+            for (index, weights) in weights_of_all.iter().enumerate() {
                 match weights {
                     Weights::Float(matrix) => {
                         // A row of each map, then the next row of each.
@@ -193,21 +193,23 @@ impl Conv3x3 {
                             }
                         });
                         let pieces = &pieces[..3 * maps.len()];
-                        matrix.product(pieces, width, &self.shift, Write::Set, row, self.outputs);
+                        matrix.product(pieces, width, &self.shift, Write::Relu, row, self.outputs);
                     }
                     Weights::Integer(matrix) => {
                         let codes = &codes[index];
                         let pieces = [0, 1, 2].map(|line| neighbours(maps[index], codes, y + line));
-                        let (bias, write) = match index {
-                            0 => (&self.shift[..], Write::Set),
-                            _ => (&[][..], Write::Add),
+                        let last = index + 1 == weights_of_all.len();
+                        let (bias, write) = match (index, last) {
+                            (0, true) => (&self.shift[..], Write::Relu),
+                            (0, false) => (&self.shift[..], Write::Set),
+                            (_, true) => (&[][..], Write::AddRelu),
+                            (_, false) => (&[][..], Write::Add),
                         };
                         let left = (&pieces[..], &ranges[index..=index]);
                         matrix.product(left, width, bias, write, row, self.outputs);
                     }
                 }
             }
-            relu(row);
         });
     }
 }

@@ -1,7 +1,6 @@
 //! Linear layers with what comes before and after them, a block of rows at a time, so that what is
 //! between stays in the cache.
 
-use crate::depthwise::relu6;
 use crate::gelu::gelu_for_codes;
 use crate::product::{HEIGHT, Matrix, Piece, Write};
 use crate::product8::{Codes, Matrix8};
@@ -220,7 +219,9 @@ impl Linear {
         };
         let write = match then {
             Then::Add => Write::Add,
-            Then::Store | Then::Gelu | Then::Relu | Then::Relu6 => Write::Set,
+            Then::Store | Then::Gelu => Write::Set,
+            Then::Relu => Write::Relu,
+            Then::Relu6 => Write::Relu6,
         };
         let count = rows.len() / self.inputs;
         match &self.weights {
@@ -235,14 +236,11 @@ impl Linear {
                 matrix.product(left, count, &self.bias, write, out, self.outputs);
             }
         }
-        match then {
-            Then::Store | Then::Add => {}
-            Then::Gelu => match &self.weights {
+        if then == Then::Gelu {
+            match &self.weights {
                 Weights::Float(_) => gelu(out),
                 Weights::Integer(_) => gelu_for_codes(out),
-            },
-            Then::Relu => relu(out),
-            Then::Relu6 => relu6(out),
+            }
         }
     }
 }

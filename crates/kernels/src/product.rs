@@ -60,6 +60,34 @@ pub enum Write {
     Set,
     /// The product is added to what is there.
     Add,
+    /// As [`Self::Set`], with 0 in the place of what is negative. Here and below a NaN stays one.
+    Relu,
+    /// As [`Self::Set`], from 0 to 6.
+    Relu6,
+    /// As [`Self::Add`], with 0 in the place of what is negative then.
+    AddRelu,
+}
+
+impl Write {
+    /// Whether something is added to what is there.
+    pub(crate) fn adds(self) -> bool {
+        matches!(self, Self::Add | Self::AddRelu)
+    }
+
+    /// What is cut off, in all lanes.
+    ///
+    /// # Safety
+    /// The processor must have what `S` is for.
+    #[inline(always)]
+    pub(crate) unsafe fn limits<S: Simd>(self) -> Option<[S::Floats; 2]> {
+        let highest = match self {
+            Self::Set | Self::Add => return None,
+            Self::Relu | Self::AddRelu => f32::INFINITY,
+            Self::Relu6 => 6.0,
+        };
+        // SAFETY: the caller's promise.
+        Some(unsafe { [S::splat(0.0), S::splat(highest)] })
+    }
 }
 
 /// A packed right side, `inputs x outputs`.
@@ -293,13 +321,20 @@ impl Product<'_> {
             ref panels,
         } = *self.matrix;
         let mut padded = [0.0; 16];
+        // SAFETY: the caller's promise.
+        let limits = unsafe { self.write.limits::<S>() };
         for top in (0..self.rows).step_by(HEIGHT) {
             let height = HEIGHT.min(self.rows - top);
             let mut offset = 0;
             for piece in self.pieces {
                 for depth in (0..piece.length).step_by(DEPTH) {
                     let length = DEPTH.min(piece.length - depth);
-                    let add = offset > 0 || self.write == Write::Add;
+                    let add = offset > 0 || self.write.adds();
+                    // Sums that are not whole yet are not cut.
+                    let limits = match offset + length == inputs {
+                        true => limits,
+                        false => None,
+                    };
                     for first in (0..outputs).step_by(width) {
                         let columns = match WHOLE {
                             true => width,
@@ -331,7 +366,7 @@ impl Product<'_> {
                                 for (index, sums) in sums.into_iter().enumerate().take(rows) {
                                     let to = (row + index) * self.stride + first;
                                     let to = self.out.as_mut_ptr().add(to);
-                                    write_row::<S>(to, sums, columns, add);
+                                    write_row::<S>(to, sums, columns, add, limits);
                                 }
                             }
                         }
@@ -394,23 +429,37 @@ pub(crate) unsafe fn write_row<S: Simd>(
     sums: [S::Floats; 2],
     columns: usize,
     add: bool,
+    limits: Option<[S::Floats; 2]>,
 ) {
     // SAFETY: the caller's promises.
     unsafe {
-        if columns == 2 * S::LANES {
-            for (half, sum) in sums.into_iter().enumerate() {
-                let to = to.add(half * S::LANES);
-                let sum = if add { S::add(S::load(to), sum) } else { sum };
-                S::store(sum, to);
+        let width = 2 * S::LANES;
+        let mut values = [0.0f32; 16];
+        let whole = columns == width;
+        // Columns that are cut off go through an array.
+        let there = match whole {
+            true => to,
+            false => {
+                if add {
+                    to.copy_to(values.as_mut_ptr(), columns);
+                }
+                values.as_mut_ptr()
             }
-        } else {
-            let mut values = [0.0f32; 16];
-            S::store(sums[0], &raw mut values[0]);
-            S::store(sums[1], &raw mut values[S::LANES]);
-            for (column, value) in values.iter().enumerate().take(columns) {
-                let to = to.add(column);
-                *to = if add { *to + value } else { *value };
+        };
+        for (half, sum) in sums.into_iter().enumerate() {
+            let there = there.add(half * S::LANES);
+            let mut sum = if add {
+                S::add(S::load(there), sum)
+            } else {
+                sum
+            };
+            if let Some([low, high]) = limits {
+                sum = S::at_most(S::at_least(sum, low), high);
             }
+            S::store(sum, there);
+        }
+        if !whole {
+            to.copy_from(values.as_ptr(), columns);
         }
     }
 }

@@ -382,6 +382,9 @@ impl Product<'_> {
         let width = 2 * S::LANES;
         let matrix = self.matrix;
         let mut padded = [0.0; 16];
+        // SAFETY: the caller's promise.
+        let limits = unsafe { self.write.limits::<S>() };
+        let add = self.write.adds();
         // One range is that of all rows.
         let step = usize::from(self.ranges.len() != 1);
         for top in (0..self.rows).step_by(HEIGHT) {
@@ -412,11 +415,16 @@ impl Product<'_> {
                             bias: pair_of::<S>(padded.as_ptr()),
                         };
                         let to = self.out.as_mut_ptr().add(row * self.stride + first);
-                        let add = self.write == Write::Add;
                         for (index, sums) in sums.into_iter().enumerate().take(rows) {
                             let range = *self.ranges.as_ptr().add((row + index) * step);
                             let values = values_of::<S>(sums, range, &outputs);
-                            write_row::<S>(to.add(index * self.stride), values, columns, add);
+                            write_row::<S>(
+                                to.add(index * self.stride),
+                                values,
+                                columns,
+                                add,
+                                limits,
+                            );
                         }
                     }
                 }
