@@ -79,11 +79,31 @@ impl<S: Simd, const COUNT: usize> Exp2<S, COUNT> {
     unsafe fn power(&self, x: S::Floats) -> S::Floats {
         // SAFETY: the caller's promise.
         unsafe {
+            let [value, power] = self.factors(x);
+            S::mul(value, power)
+        }
+    }
+
+    /// 2^x and something added to it.
+    #[inline(always)]
+    pub(crate) unsafe fn power_and(&self, x: S::Floats, added: S::Floats) -> S::Floats {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let [value, power] = self.factors(x);
+            S::mul_add(value, power, added)
+        }
+    }
+
+    /// Two numbers whose product is 2^x.
+    #[inline(always)]
+    unsafe fn factors(&self, x: S::Floats) -> [S::Floats; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
             let x = S::at_least(x, self.vanishing);
             let rounded = S::add(x, self.rounder);
             let rest = S::sub(x, S::sub(rounded, self.rounder));
             let value = polynomial::<S>(&self.coefficients, rest);
-            S::mul(value, S::power_of_two(rounded))
+            [value, S::power_of_two(rounded)]
         }
     }
 }

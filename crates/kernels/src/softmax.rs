@@ -212,8 +212,7 @@ unsafe fn exponential_codes<S: Simd>(
         let mut sums = S::splat(0.0);
         for at in (0..whole).step_by(S::LANES) {
             let value = S::sub(S::load(row.as_ptr().add(at)), most);
-            let value = powers.of(S::mul_add(value, to_twos, highest));
-            let bits = S::add(value, rounder);
+            let bits = powers.power_and(S::mul_add(value, to_twos, highest), rounder);
             S::store_codes(bits, picker, codes.as_mut_ptr().add(at));
             sums = S::add(sums, S::sub(bits, rounder));
         }
@@ -224,8 +223,7 @@ unsafe fn exponential_codes<S: Simd>(
             let mut lanes = [f32::NEG_INFINITY; 8];
             lanes[..rest.len()].copy_from_slice(rest);
             let value = S::sub(S::load(lanes.as_ptr()), most);
-            let value = powers.of(S::mul_add(value, to_twos, highest));
-            let bits = S::add(value, rounder);
+            let bits = powers.power_and(S::mul_add(value, to_twos, highest), rounder);
             S::store(bits, lanes.as_mut_ptr());
             for (code, bits) in codes[whole..].iter_mut().zip(&lanes[..rest.len()]) {
                 *code = (bits.to_bits() & CODE) as Code;
