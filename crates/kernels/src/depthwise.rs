@@ -2,8 +2,8 @@
 
 use crate::simd::{Simd, Task, run};
 
-/// What is above it is cut off.
-const HIGHEST: f32 = 6.0;
+/// What is above it is cut off by ReLU6.
+pub(crate) const HIGHEST: f32 = 6.0;
 
 /// A convolution of every channel by itself, then ReLU6.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! in order; the left side is read where it lies, one value of each row of a tile at a time. The sums of
 //! a tile stay in registers for a block of the inner dimension.
 
+use crate::depthwise::HIGHEST;
 use crate::simd::{Simd, Task, lanes, run};
 use crate::team::{Team, reserve};
 
@@ -83,7 +84,7 @@ impl Write {
         let highest = match self {
             Self::Set | Self::Add => return None,
             Self::Relu | Self::AddRelu => f32::INFINITY,
-            Self::Relu6 => 6.0,
+            Self::Relu6 => HIGHEST,
         };
         // SAFETY: the caller's promise.
         Some(unsafe { [S::splat(0.0), S::splat(highest)] })
@@ -218,9 +219,9 @@ impl Matrix {
             stride,
         };
         if rows.is_multiple_of(ROWS) && self.outputs.is_multiple_of(panel_width()) {
-            run(Whole(product));
+            run(InTiles::<_, true>(product));
         } else {
-            run(Cut(product));
+            run(InTiles::<_, false>(product));
         }
     }
 
@@ -285,33 +286,27 @@ struct Product<'a> {
     stride: usize,
 }
 
-/// A product of whole tiles. What tiles that are cut off take would cost the registers of those that are
-/// not, if it were compiled with them.
-struct Whole<'a>(Product<'a>);
-
-/// A product of tiles some of which are cut off.
-struct Cut<'a>(Product<'a>);
-
-impl Task for Whole<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: passed on.
-        unsafe { self.0.run::<S, true>() }
-    }
-}
-
-impl Task for Cut<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: passed on.
-        unsafe { self.0.run::<S, false>() }
-    }
-}
-
-impl Product<'_> {
+/// A product in tiles, some of which may be cut off.
+pub(crate) trait Tiled {
     /// # Safety
-    /// The processor must have what `S` is for; `check` has been through; where all tiles are `WHOLE`, rows
+    /// The processor must have what `S` is for; sizes have been checked; where all tiles are `WHOLE`, rows
     /// and outputs are multiples of theirs.
+    unsafe fn run<S: Simd, const WHOLE: bool>(self);
+}
+
+/// A product of tiles that are all whole, or of any. What tiles that are cut off take would cost the
+/// registers of those that are not, if both were compiled together.
+pub(crate) struct InTiles<T, const WHOLE: bool>(pub(crate) T);
+
+impl<T: Tiled, const WHOLE: bool> Task for InTiles<T, WHOLE> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: passed on.
+        unsafe { self.0.run::<S, WHOLE>() }
+    }
+}
+
+impl Tiled for Product<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd, const WHOLE: bool>(self) {
         let width = 2 * S::LANES;

@@ -9,8 +9,8 @@
 //! other step to 32 where that instruction is none. Sums are 32-bit integers, and the same wherever they
 //! are computed.
 
-use crate::product::{HEIGHT, Piece, Write, check, panel_width, write_row};
-use crate::simd::{self, Code, GROUP, Simd, Task, Weight, run, run_integers};
+use crate::product::{HEIGHT, InTiles, Piece, Tiled, Write, check, panel_width, write_row};
+use crate::simd::{self, CODE, Code, GROUP, Simd, Task, Weight, run, run_integers};
 use crate::team::reserve;
 
 /// Rows of a tile.
@@ -224,9 +224,9 @@ impl Matrix8 {
             stride,
         };
         if product.is_whole() {
-            run_integers(Whole(product));
+            run_integers(InTiles::<_, true>(product));
         } else {
-            run_integers(Cut(product));
+            run_integers(InTiles::<_, false>(product));
         }
     }
 
@@ -300,29 +300,6 @@ struct Product<'a> {
     stride: usize,
 }
 
-/// A product of whole tiles. What tiles that are cut off take would cost the registers of those that are
-/// not, if it were compiled with them.
-struct Whole<'a>(Product<'a>);
-
-/// A product of tiles some of which are cut off.
-struct Cut<'a>(Product<'a>);
-
-impl Task for Whole<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: passed on.
-        unsafe { self.0.run::<S, true>() }
-    }
-}
-
-impl Task for Cut<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: passed on.
-        unsafe { self.0.run::<S, false>() }
-    }
-}
-
 #[inline(always)]
 unsafe fn pair_of<S: Simd>(from: *const f32) -> [S::Floats; 2] {
     // SAFETY: the caller's promise.
@@ -373,10 +350,9 @@ impl Product<'_> {
     fn is_whole(&self) -> bool {
         self.rows.is_multiple_of(ROWS) && self.matrix.outputs.is_multiple_of(panel_width())
     }
+}
 
-    /// # Safety
-    /// The processor must have what `S` is for; `check` has been through; where all tiles are `WHOLE`, rows
-    /// and outputs are multiples of theirs.
+impl Tiled for Product<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd, const WHOLE: bool>(self) {
         let width = 2 * S::LANES;
@@ -598,8 +574,6 @@ unsafe fn extremes_of<S: Simd>(values: &[f32]) -> (f32, f32) {
 
 /// 2^23: what is added to it is rounded to a whole number, which stands in the low bits of the sum.
 pub(crate) const ROUNDER: f32 = 8_388_608.0;
-/// The bits of a code.
-pub(crate) const CODE: u32 = 127;
 
 struct Quantiser<S: Simd> {
     rounder: S::Floats,

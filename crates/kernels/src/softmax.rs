@@ -2,8 +2,8 @@
 
 use crate::exp::{CoarseExp2, Exp2};
 use crate::map_values::Function;
-use crate::product8::{CODE, HIGHEST, ROUNDER, padded_inputs};
-use crate::simd::{Code, Simd, Task, run};
+use crate::product8::{HIGHEST, ROUNDER, padded_inputs};
+use crate::simd::{CODE, Code, Simd, Task, run};
 
 /// Replaces each row of `row` values by its softmax.
 ///

@@ -7,7 +7,7 @@
 use crate::map::Map;
 use crate::product::{Matrix, Piece, Write};
 use crate::simd::{Simd, Task, lanes, run};
-use crate::team::{Team, reserve};
+use crate::team::Team;
 
 /// Side of what a tile reads, and values of it.
 const SIDE: usize = 4;
@@ -110,16 +110,13 @@ impl Winograd {
         let sizes = [self.inputs, self.outputs].map(|channels| PLACES * TILES * channels);
         team.prepare(memories, |tiles| {
             for (buffer, size) in [&mut tiles.read, &mut tiles.made].into_iter().zip(sizes) {
-                reserve(buffer, size);
+                buffer.resize(size.max(buffer.len()), 0.0);
             }
         });
         let (width, stride) = (out.width, out.stride());
         let across = width.div_ceil(STEP);
         team.share_parts(memories, out.inner(), STEP * stride, |tiles, line, rows| {
-            let [read, made] = [&mut tiles.read, &mut tiles.made];
-            for (buffer, size) in [&mut *read, &mut *made].into_iter().zip(sizes) {
-                buffer.resize(size.max(buffer.len()), 0.0);
-            }
+            let Tiles { read, made } = tiles;
             for first in (0..across).step_by(TILES) {
                 let count = TILES.min(across - first);
                 run(Read {

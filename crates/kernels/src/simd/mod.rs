@@ -40,6 +40,9 @@ mod stored {
 /// Neighbours in one sum; a weight, -127 to 127; a quantised activation, 0 to 127.
 pub(crate) use stored::{Code, GROUP, Weight};
 
+/// The bits of a code.
+pub(crate) const CODE: u32 = 127;
+
 /// Vectors of [`Simd::LANES`] floats and as many 32-bit integers.
 ///
 /// # Safety
@@ -126,8 +129,6 @@ pub(crate) trait Simd {
     /// What [`Self::store_codes`] takes along: made before its loop.
     #[inline(always)]
     unsafe fn picker() -> Self::Floats {
-        /// The bits of a code.
-        const CODE: u32 = 127;
         // SAFETY: passed on.
         unsafe { Self::constant(f32::from_bits(CODE)) }
     }
