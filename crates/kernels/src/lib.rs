@@ -34,6 +34,8 @@ mod simd;
 #[allow(unsafe_code)]
 mod softmax;
 #[allow(unsafe_code)]
+mod tall;
+#[allow(unsafe_code)]
 mod team;
 #[cfg(test)]
 mod testing;

@@ -5,12 +5,14 @@
 //! 127. The sum over the inputs is then
 //! `scale_row scale_output Σ code weight + low scale_output Σ weight`, whose last sum is known before.
 //! Seven bits of an activation are what the instruction `i32x4.relaxed_dot_i8x16_i7x16_add` gives the same
-//! result for on every processor; with seven of a weight four products fit 16 bits, which saves every
-//! other step to 32 where that instruction is none. Sums are 32-bit integers, and the same wherever they
+//! result for on every processor; with seven of a weight four products fit 16 bits, or eight where an
+//! output's weights leave room for them, which saves steps to 32 where that instruction is none
+//! ([`crate::tall`]). Sums are 32-bit integers, and the same wherever they
 //! are computed.
 
 use crate::product::{HEIGHT, InTiles, Piece, Tiled, Write, check, panel_width, write_row};
 use crate::simd::{self, CODE, Code, GROUP, Simd, Task, Weight, run, run_integers};
+use crate::tall::{TALL, excess, sum_up};
 use crate::team::reserve;
 
 /// Rows of a tile.
@@ -26,6 +28,8 @@ pub struct Matrix8 {
     inputs: usize,
     outputs: usize,
     panels: Vec<Weight>,
+    /// Whether sums of eight products fit 16 bits.
+    light: bool,
     /// For every output, zeros beyond the last: its scale, and its weights' sum times the scale.
     scales: Vec<f32>,
     sums: Vec<f32>,
@@ -65,7 +69,8 @@ impl Matrix8 {
         inputs.is_multiple_of(4)
     }
 
-    /// Quantises `value(input, output)`: every output by the largest magnitude of its weights.
+    /// Quantises `value(input, output)`: every output by the largest magnitude of its weights, or by more
+    /// where sums of eight would not fit 16 bits.
     ///
     /// # Panics
     /// Where [`Self::takes`] is false.
@@ -77,25 +82,25 @@ impl Matrix8 {
             inputs,
             outputs,
             panels: vec![0; padded * inputs],
+            light: true,
             scales: vec![0.0; padded],
             sums: vec![0.0; padded],
         };
+        let mut values = vec![0.0; inputs];
+        let mut codes = vec![0; inputs];
         for output in 0..outputs {
-            let largest = (0..inputs).fold(0.0f32, |largest, input| {
-                largest.max(value(input, output).abs())
-            });
-            let scale = largest / LARGEST;
-            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-            let mut sum = 0;
-            let panel = output / width * width * inputs + output % width * GROUP;
-            for input in 0..inputs {
-                let code = (value(input, output) * inverse)
-                    .round()
-                    .clamp(-LARGEST, LARGEST) as i8;
-                sum += i32::from(code);
-                let at = panel + input / GROUP * width * GROUP + input % GROUP;
-                matrix.panels[at] = Weight::from(code);
+            for (input, to) in values.iter_mut().enumerate() {
+                *to = value(input, output);
             }
+            let scale = quantise_weights(&values, &mut codes);
+            let panel = output / width * width * inputs + output % width * GROUP;
+            let places = matrix.panels[panel..].chunks_mut(width * GROUP);
+            for (codes, to) in codes.chunks_exact(GROUP).zip(places) {
+                for (code, to) in codes.iter().zip(to) {
+                    *to = Weight::from(*code);
+                }
+            }
+            let sum: i32 = codes.iter().map(|code| i32::from(*code)).sum();
             matrix.scales[output] = scale;
             matrix.sums[output] = scale * sum as f32;
         }
@@ -122,7 +127,7 @@ impl Matrix8 {
     ) {
         assert!(Self::takes(inputs), "{inputs} inputs");
         let width = panel_width();
-        (self.inputs, self.outputs) = (inputs, rows.len());
+        (self.inputs, self.outputs, self.light) = (inputs, rows.len(), false);
         let padded = self.outputs.next_multiple_of(width);
         self.panels.resize(padded * inputs, 0);
         self.scales.resize(padded, 0.0);
@@ -158,7 +163,7 @@ impl Matrix8 {
     ) {
         let width = panel_width();
         let inputs = padded_inputs(rows.len());
-        (self.inputs, self.outputs) = (inputs, outputs);
+        (self.inputs, self.outputs, self.light) = (inputs, outputs, false);
         let padded = outputs.next_multiple_of(width);
         self.panels.clear();
         self.panels.resize(padded * inputs, 0);
@@ -233,6 +238,26 @@ impl Matrix8 {
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.panels[..]) + 2 * size_of_val(&self.scales[..])
+    }
+}
+
+/// Codes of an output's weights, and their scale.
+fn quantise_weights(values: &[f32], codes: &mut [i8]) -> f32 {
+    let largest = values
+        .iter()
+        .fold(0.0f32, |largest, value| largest.max(value.abs()));
+    let mut scale = largest / LARGEST;
+    loop {
+        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+        for (value, code) in values.iter().zip(&mut *codes) {
+            *code = (value * inverse).round().clamp(-LARGEST, LARGEST) as i8;
+        }
+        let excess = excess(codes);
+        if excess <= 1.0 {
+            return scale;
+        }
+        // Codes are rounded, so that it may take more than it says.
+        scale *= excess.max(1.01);
     }
 }
 
@@ -374,36 +399,76 @@ impl Tiled for Product<'_> {
                 if !self.bias.is_empty() {
                     padded[..columns].copy_from_slice(&self.bias[first..][..columns]);
                 }
-                for tile in (0..height).step_by(ROWS) {
-                    let rows = match WHOLE {
-                        true => ROWS,
-                        false => ROWS.min(height - tile),
+                // SAFETY: the caller's promise; panels, scales and sums are padded to `width`, and there is a
+                // range for every row.
+                unsafe {
+                    let panel = matrix.panels.as_ptr().add(first * matrix.inputs);
+                    let outputs = Outputs::<S> {
+                        scales: pair_of::<S>(matrix.scales.as_ptr().add(first)),
+                        weights: pair_of::<S>(matrix.sums.as_ptr().add(first)),
+                        bias: pair_of::<S>(padded.as_ptr()),
                     };
-                    let row = top + tile;
-                    // SAFETY: the caller's promise; panels, scales and sums are padded to `width`, and there
-                    // is a range for every row.
-                    unsafe {
-                        let panel = matrix.panels.as_ptr().add(first * matrix.inputs);
-                        let sums = tile_of::<S>(self.pieces, row, rows, panel);
-                        let outputs = Outputs::<S> {
-                            scales: pair_of::<S>(matrix.scales.as_ptr().add(first)),
-                            weights: pair_of::<S>(matrix.sums.as_ptr().add(first)),
-                            bias: pair_of::<S>(padded.as_ptr()),
-                        };
-                        let to = self.out.as_mut_ptr().add(row * self.stride + first);
-                        for (index, sums) in sums.into_iter().enumerate().take(rows) {
-                            let range = *self.ranges.as_ptr().add((row + index) * step);
-                            let values = values_of::<S>(sums, range, &outputs);
-                            write_row::<S>(
-                                to.add(index * self.stride),
-                                values,
-                                columns,
-                                add,
-                                limits,
-                            );
+                    let to = Target {
+                        out: self.out.as_mut_ptr().add(first),
+                        stride: self.stride,
+                        columns,
+                        add,
+                        limits,
+                    };
+                    if S::PAIRED && matrix.light {
+                        let mut sums = [[S::zeros(); 2]; TALL];
+                        for tile in (0..height).step_by(TALL) {
+                            let row = top + tile;
+                            let sums = &mut sums[..TALL.min(height - tile)];
+                            sum_up::<S>(self.pieces, row, panel, sums);
+                            let ranges = self.ranges.as_ptr().add(row * step);
+                            to.write::<S>(row, sums, (ranges, step), &outputs);
+                        }
+                    } else {
+                        for tile in (0..height).step_by(ROWS) {
+                            let rows = match WHOLE {
+                                true => ROWS,
+                                false => ROWS.min(height - tile),
+                            };
+                            let row = top + tile;
+                            let sums = tile_of::<S>(self.pieces, row, rows, panel);
+                            let ranges = self.ranges.as_ptr().add(row * step);
+                            to.write::<S>(row, &sums[..rows], (ranges, step), &outputs);
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Where a panel's outputs are written, of all rows.
+struct Target<F> {
+    out: *mut f32,
+    stride: usize,
+    columns: usize,
+    add: bool,
+    limits: Option<[F; 2]>,
+}
+
+impl<F: Copy> Target<F> {
+    /// Writes what the sums of rows from `row` on stand for.
+    #[inline(always)]
+    unsafe fn write<S: Simd<Floats = F>>(
+        &self,
+        row: usize,
+        sums: &[[S::Integers; 2]],
+        (ranges, step): (*const Range, usize),
+        outputs: &Outputs<S>,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = self.out.add(row * self.stride);
+            for (index, sums) in sums.iter().enumerate() {
+                let range = *ranges.add(index * step);
+                let values = values_of::<S>(*sums, range, outputs);
+                let to = to.add(index * self.stride);
+                write_row::<S>(to, values, self.columns, self.add, self.limits);
             }
         }
     }
@@ -640,7 +705,6 @@ impl<S: Simd> Quantiser<S> {
 mod tests {
     use super::*;
     use crate::testing::numbers;
-
     #[test]
     fn every_way_of_multiplying_gives_the_same_sums() {
         for (inputs, outputs, rows) in [(4, 1, 1), (20, 2, 2), (24, 17, 3), (192, 96, 9)] {

@@ -42,6 +42,8 @@ pub(crate) use stored::{Code, GROUP, Weight};
 
 /// The bits of a code.
 pub(crate) const CODE: u32 = 127;
+/// Largest code of an activation.
+pub(crate) const HIGHEST_CODE: i32 = CODE as i32;
 
 /// Vectors of [`Simd::LANES`] floats and as many 32-bit integers.
 ///
@@ -123,6 +125,23 @@ pub(crate) trait Simd {
         unsafe {
             let sums = Self::dot(sums, weights[0], codes[0], along);
             Self::dot(sums, weights[1], codes[1], along)
+        }
+    }
+    /// Whether [`Self::dot`] goes by way of sums of two in 16 bits, so that [`Self::dot_four`] does less than
+    /// [`Self::dot`] four times.
+    const PAIRED: bool = false;
+    /// As [`Self::dot`] four times, of weights whose products fit 16 bits together: see [`crate::tall`].
+    #[inline(always)]
+    unsafe fn dot_four(
+        sums: Self::Integers,
+        [a, b, c, d]: [Self::Weights; 4],
+        codes: [Self::Weights; 4],
+        along: Self::Integers,
+    ) -> Self::Integers {
+        // SAFETY: passed on.
+        unsafe {
+            let sums = Self::dot_twice(sums, [a, b], [codes[0], codes[1]], along);
+            Self::dot_twice(sums, [c, d], [codes[2], codes[3]], along)
         }
     }
     unsafe fn to_floats(values: Self::Integers) -> Self::Floats;

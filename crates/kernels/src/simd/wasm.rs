@@ -203,6 +203,26 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
         let sums = i32x4_relaxed_dot_i8x16_i7x16_add(weights[0], codes[0], sums);
         i32x4_relaxed_dot_i8x16_i7x16_add(weights[1], codes[1], sums)
     }
+    const PAIRED: bool = PAIRS;
+    #[cfg(feature = "relaxed-simd")]
+    #[inline(always)]
+    unsafe fn dot_four(sums: v128, weights: [v128; 4], codes: [v128; 4], along: v128) -> v128 {
+        let [a, b, c, d] = weights;
+        if PAIRS {
+            let pairs = [
+                i16x8_relaxed_dot_i8x16_i7x16(a, codes[0]),
+                i16x8_relaxed_dot_i8x16_i7x16(b, codes[1]),
+                i16x8_relaxed_dot_i8x16_i7x16(c, codes[2]),
+                i16x8_relaxed_dot_i8x16_i7x16(d, codes[3]),
+            ];
+            let eights = i16x8_add(i16x8_add(pairs[0], pairs[1]), i16x8_add(pairs[2], pairs[3]));
+            return i32x4_add(sums, i32x4_dot_i16x8(eights, along));
+        }
+        unsafe {
+            let sums = Self::dot_twice(sums, [a, b], [codes[0], codes[1]], along);
+            Self::dot_twice(sums, [c, d], [codes[2], codes[3]], along)
+        }
+    }
     #[inline(always)]
     unsafe fn to_floats(values: v128) -> v128 {
         f32x4_convert_i32x4(values)
