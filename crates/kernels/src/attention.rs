@@ -28,29 +28,29 @@ impl<'a> Rows<'a> {
 /// Who computes attention, and memory for what is between; kept from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionScratch {
-    team: Team,
+    pub(crate) team: Team,
     /// One for each thread.
-    heads: Vec<Head>,
+    pub(crate) heads: Vec<Head>,
 }
 
 /// What a thread needs for a head.
 #[derive(Clone, Debug, Default)]
-struct Head {
-    query: Vec<f32>,
-    key: Matrix,
+pub(crate) struct Head {
+    pub(crate) query: Vec<f32>,
+    pub(crate) key: Matrix,
     /// Queries and keys where scores are products of integers.
     codes: Codes,
     key8: Matrix8,
-    value: Matrix,
+    pub(crate) value: Matrix,
     /// Weights and values where contexts are products of integers.
     weights: Vec<Code>,
     value8: Matrix8,
     scores: Vec<f32>,
     context: Vec<f32>,
-    mask: Vec<f32>,
+    pub(crate) mask: Vec<f32>,
     shares: Vec<f32>,
     /// Of each token of a window: where it lies in the map, if it does, and its side of the map.
-    tokens: Vec<(Option<usize>, usize)>,
+    pub(crate) tokens: Vec<(Option<usize>, usize)>,
 }
 
 impl AttentionScratch {
@@ -88,7 +88,13 @@ impl Head {
     }
 
     /// Makes room for blocks of `queries` that attend to `keys`.
-    fn fit(&mut self, queries: usize, keys: usize, head_dim: usize, precisions: Precisions) {
+    pub(crate) fn fit(
+        &mut self,
+        queries: usize,
+        keys: usize,
+        head_dim: usize,
+        precisions: Precisions,
+    ) {
         reserve(&mut self.query, queries * head_dim);
         match precisions.scores {
             Precision::F32 => self.key.reserve(head_dim, keys),
@@ -112,7 +118,7 @@ impl Head {
 
 /// What the two products of attention are made of.
 #[derive(Clone, Copy, Debug)]
-struct Precisions {
+pub(crate) struct Precisions {
     /// Of queries and keys.
     scores: Precision,
     /// Of weights and values.
@@ -120,7 +126,7 @@ struct Precisions {
 }
 
 /// Products of f32.
-const EXACT: Precisions = Precisions {
+pub(crate) const EXACT: Precisions = Precisions {
     scores: Precision::F32,
     contexts: Precision::F32,
 };
@@ -207,7 +213,7 @@ pub fn attention(
 
 impl Head {
     /// The context of `queries` queries, but for a factor each, `shares`.
-    fn attend(
+    pub(crate) fn attend(
         &mut self,
         queries: usize,
         keys: usize,
@@ -249,7 +255,11 @@ impl Head {
     }
 
     /// What [`Self::attend`] left.
-    fn weighted(&self, queries: usize, head_dim: usize) -> impl Iterator<Item = Weighted<'_>> {
+    pub(crate) fn weighted(
+        &self,
+        queries: usize,
+        head_dim: usize,
+    ) -> impl Iterator<Item = Weighted<'_>> {
         let rows = self.context.chunks_exact(head_dim).take(queries);
         rows.zip(&self.shares).map(|(context, share)| Weighted {
             context,
@@ -259,140 +269,17 @@ impl Head {
 }
 
 /// Values and what they are multiplied with.
-struct Weighted<'a> {
+pub(crate) struct Weighted<'a> {
     context: &'a [f32],
     share: f32,
 }
 
 impl Weighted<'_> {
-    fn write(&self, out: &mut [f32]) {
+    pub(crate) fn write(&self, out: &mut [f32]) {
         for (out, value) in out.iter_mut().zip(self.context) {
             *out = value * self.share;
         }
     }
-}
-
-/// How a map of tokens is cut into windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
-    /// Rows of the map.
-    pub height: usize,
-    /// Columns of the map.
-    pub width: usize,
-    /// Side of a window; the map is padded to whole ones.
-    pub side: usize,
-    /// How far the padded map is rolled up and left before it is cut.
-    pub shift: usize,
-}
-
-/// Added to the score of two tokens that come from different sides of a rolled map.
-const FAR: f32 = -100.0;
-
-/// Attention inside windows of a map: `out` becomes `[height * width, heads * head_dim]`.
-///
-/// `qkv`: queries, keys and values of a token one after the other, `[height * width, 3 * channels]`;
-/// `padding`: the same of a token that pads the map; `position`: what is added to the scores,
-/// `[heads, side^2, side^2]`.
-///
-/// # Panics
-/// Where the sizes do not fit.
-pub fn window_attention(
-    qkv: &[f32],
-    padding: &[f32],
-    windows: Windows,
-    [heads, head_dim]: [usize; 2],
-    position: &[f32],
-    out: &mut [f32],
-    scratch: &mut AttentionScratch,
-) {
-    let Windows {
-        height,
-        width,
-        side,
-        shift,
-    } = windows;
-    let (channels, area) = (heads * head_dim, side * side);
-    assert!(
-        qkv.len() == height * width * 3 * channels
-            && padding.len() == 3 * channels
-            && out.len() == height * width * channels
-            && position.len() == heads * area * area
-            && shift < side,
-        "windows do not fit"
-    );
-    let scale = (head_dim as f32).powf(-0.5);
-    let (padded_height, padded_width) =
-        (height.next_multiple_of(side), width.next_multiple_of(side));
-    let region = |position: usize, length: usize| {
-        usize::from(position >= length - side) + usize::from(position >= length - shift)
-    };
-    let AttentionScratch {
-        team,
-        heads: memories,
-    } = scratch;
-    team.prepare(memories, |memory| {
-        memory.fit(area, area, head_dim, EXACT);
-        reserve(&mut memory.mask, area * area);
-        memory.tokens.clear();
-        reserve(&mut memory.tokens, area);
-    });
-    let out = Parts::new(out, head_dim);
-    let columns = padded_width / side;
-    let count = padded_height / side * columns;
-    team.share(memories, count, |memory, index| {
-        let (top, left) = (index / columns * side, index % columns * side);
-        memory.tokens.clear();
-        for token in 0..area {
-            let (y, x) = (top + token / side, left + token % side);
-            let (row, column) = ((y + shift) % padded_height, (x + shift) % padded_width);
-            let inside = row < height && column < width;
-            let side = match shift {
-                0 => 0,
-                _ => 3 * region(y, padded_height) + region(x, padded_width),
-            };
-            let place = inside.then_some(row * width + column);
-            memory.tokens.push((place, side));
-        }
-        // Taken out, so that the rest of the memory can be written to.
-        let tokens = std::mem::take(&mut memory.tokens);
-        let mut mask = std::mem::take(&mut memory.mask);
-        let mixed = tokens.iter().any(|(_, side)| *side != tokens[0].1);
-        mask.clear();
-        if mixed {
-            for (_, from) in &tokens {
-                let far = tokens
-                    .iter()
-                    .map(|(_, to)| if from == to { 0.0 } else { FAR });
-                mask.extend(far);
-            }
-        }
-        for head in 0..heads {
-            let part = |which: usize| {
-                let first = which * channels + head * head_dim;
-                tokens.iter().map(move |(place, _)| match place {
-                    Some(row) => &qkv[row * 3 * channels + first..][..head_dim],
-                    None => &padding[first..][..head_dim],
-                })
-            };
-            memory.query.clear();
-            for row in part(0) {
-                memory.query.extend(row.iter().map(|value| value * scale));
-            }
-            memory.key.pack_columns(head_dim, part(1));
-            memory.value.pack_rows(head_dim, part(2));
-            let position = &position[head * area * area..][..area * area];
-            // Windows are too small for integers to gain what codes cost.
-            memory.attend(area, area, head_dim, EXACT, [position, &mask]);
-            for ((place, _), context) in tokens.iter().zip(memory.weighted(area, head_dim)) {
-                if let Some(row) = place {
-                    // SAFETY: a token lies in one window.
-                    let out = unsafe { out.part(row * heads + head) };
-                    context.write(out);
-                }
-            }
-        }
-        (memory.tokens, memory.mask) = (tokens, mask);
-    });
 }
 
 /// The first `size` values of a buffer that is made large enough.
@@ -404,13 +291,18 @@ fn grown(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::team::tests::teams;
     use crate::testing::{assert_close, numbers};
 
     /// Attention of one query over some keys in f64, with something added to each score.
-    fn exact(query: &[f32], keys: &[&[f32]], values: &[&[f32]], added: &[f64]) -> Vec<f64> {
+    pub(crate) fn exact(
+        query: &[f32],
+        keys: &[&[f32]],
+        values: &[&[f32]],
+        added: &[f64],
+    ) -> Vec<f64> {
         let scale = (query.len() as f64).powf(-0.5);
         let scores: Vec<f64> = keys
             .iter()
@@ -534,85 +426,6 @@ mod tests {
                     expected,
                     "{place}, {keys} keys, {precision:?}"
                 );
-            }
-        }
-    }
-
-    #[test]
-    fn windows_are_cut_from_the_rolled_and_padded_map() {
-        let (heads, head_dim) = (2, 4);
-        let channels = heads * head_dim;
-        let cases = [
-            (4, 4, 2, 0),
-            (8, 8, 4, 2),
-            (5, 7, 4, 2),
-            (5, 7, 4, 0),
-            (3, 3, 3, 1),
-        ];
-        for (height, width, side, shift) in cases {
-            let area = side * side;
-            let qkv = numbers(height * width * 3 * channels, 1);
-            let padding = numbers(3 * channels, 2);
-            let position = numbers(heads * area * area, 3);
-            let windows = Windows {
-                height,
-                width,
-                side,
-                shift,
-            };
-            let attend = |team: &Team| {
-                let mut out = vec![f32::NAN; height * width * channels];
-                window_attention(
-                    &qkv,
-                    &padding,
-                    windows,
-                    [heads, head_dim],
-                    &position,
-                    &mut out,
-                    &mut AttentionScratch::new(team.clone()),
-                );
-                out
-            };
-            let [out, shared] = teams().each_ref().map(attend);
-            assert_eq!(out, shared);
-            let padded = [height, width].map(|length| length.next_multiple_of(side));
-            let token = |row: usize, column: usize| {
-                if row < height && column < width {
-                    &qkv[(row * width + column) * 3 * channels..][..3 * channels]
-                } else {
-                    &padding[..]
-                }
-            };
-            // Where a place of the padded map comes to lie, and whether it went around the edge.
-            let rolled =
-                |place: usize, length: usize| ((place + length - shift) % length, place < shift);
-            for (row, column) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-                let (y, x) = (rolled(row, padded[0]), rolled(column, padded[1]));
-                for head in 0..heads {
-                    let part = |row: usize, column: usize, which: usize| {
-                        &token(row, column)[which * channels + head * head_dim..][..head_dim]
-                    };
-                    let (mut keys, mut values, mut added) = (vec![], vec![], vec![]);
-                    for (to_row, to_column) in
-                        (0..padded[0]).flat_map(|y| (0..padded[1]).map(move |x| (y, x)))
-                    {
-                        let (to_y, to_x) =
-                            (rolled(to_row, padded[0]), rolled(to_column, padded[1]));
-                        if (to_y.0 / side, to_x.0 / side) != (y.0 / side, x.0 / side) {
-                            continue;
-                        }
-                        let from = y.0 % side * side + x.0 % side;
-                        let to = to_y.0 % side * side + to_x.0 % side;
-                        let far = (to_y.1, to_x.1) != (y.1, x.1);
-                        let bias = position[(head * area + from) * area + to];
-                        keys.push(part(to_row, to_column, 1));
-                        values.push(part(to_row, to_column, 2));
-                        added.push(f64::from(bias) + if far { f64::from(FAR) } else { 0.0 });
-                    }
-                    let expected = exact(part(row, column, 0), &keys, &values, &added);
-                    let place = (row * width + column) * channels + head * head_dim;
-                    assert_close(&out[place..][..head_dim], &expected, 1e-5);
-                }
             }
         }
     }

@@ -40,9 +40,11 @@ mod team;
 #[cfg(test)]
 mod testing;
 #[allow(unsafe_code)]
+mod window_attention;
+#[allow(unsafe_code)]
 mod winograd;
 
-pub use attention::{AttentionScratch, Counts, Rows, Windows, attention, window_attention};
+pub use attention::{AttentionScratch, Counts, Rows, attention};
 pub use conv::{Conv3x3, ConvScratch};
 pub use depthwise::padding;
 pub use embedding::Embedding;
@@ -56,3 +58,4 @@ pub use product::{Matrix, Piece, Write};
 pub use product8::choose_products;
 pub use softmax::{AttentionBias, attention_softmax, softmax};
 pub use team::{Helpers, MOST, Team};
+pub use window_attention::{Band, Windows, window_attention};

@@ -256,6 +256,7 @@ impl Stage {
 impl Block {
     fn forward(&self, tokens: &mut Tokens, workspace: &mut Workspace) {
         let Workspace {
+            team,
             linear,
             attention,
             wide,
@@ -267,10 +268,6 @@ impl Block {
             height,
             width,
         } = tokens;
-        let qkv = grown(wide, 3 * values.len());
-        self.qkv
-            .forward(values, Some(&self.norm1), Then::Store, qkv, linear);
-        let context = grown(context, values.len());
         let channels = self.proj.inputs();
         let windows = Windows {
             height: *height,
@@ -284,18 +281,43 @@ impl Block {
             bias => bias,
         };
         let heads = [self.heads, channels / self.heads];
-        window_attention(
-            qkv,
-            padding,
-            windows,
-            heads,
-            &self.position,
-            context,
-            attention,
-        );
-        self.proj.forward(context, None, Then::Add, values, linear);
         let layers = [&self.mlp[0], &self.mlp[1]];
-        mlp(values, Some(&self.norm2), layers, linear);
+        // Windows share nothing, so that a band of them goes through the whole block at a time: its queries, keys
+        // and values stay in the cache. A row of windows for each thread is work enough.
+        for band in windows.bands(team.threads()) {
+            let row = *width * channels;
+            let parts = band
+                .rows()
+                .clone()
+                .map(|rows| rows.start * row..rows.end * row);
+            let size = band.tokens() * channels;
+            let qkv = grown(wide, 3 * size);
+            let mut rest = &mut *qkv;
+            for part in parts.clone() {
+                let (qkv, after) = rest.split_at_mut(3 * part.len());
+                rest = after;
+                self.qkv
+                    .forward(&values[part], Some(&self.norm1), Then::Store, qkv, linear);
+            }
+            let context = grown(context, size);
+            window_attention(
+                qkv,
+                padding,
+                &band,
+                heads,
+                &self.position,
+                context,
+                attention,
+            );
+            let mut rest = &*context;
+            for part in parts {
+                let (context, after) = rest.split_at(part.len());
+                rest = after;
+                let values = &mut values[part];
+                self.proj.forward(context, None, Then::Add, values, linear);
+                mlp(values, Some(&self.norm2), layers, linear);
+            }
+        }
     }
 }
 
