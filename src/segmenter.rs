@@ -10,18 +10,18 @@ mod relation;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use burn::module::Module;
-
 use crate::error::{DeviceError, Error, Result};
 use crate::expression::ExpressionTokenizer;
 use crate::image::{Raster, TileGrid};
 use crate::mask::{MarginMap, Mask, PixelMargins, Upsampling};
+use crate::network::cpu::Filled;
 use crate::network::{
     Bert, Language, LgceNetwork, Precision, Stem, Team, TextEngine, VisionEngine,
 };
 use crate::platform::{self, ComputeDevice, DeviceChoice, now_ms};
 use crate::weights::manifest::Relations;
-use crate::weights::{Manifest, Part, WeightsError, shard};
+use crate::weights::shard::Shard;
+use crate::weights::{Manifest, Part, WeightsError};
 
 pub use self::job::Job;
 use self::job::Margin;
@@ -210,10 +210,13 @@ impl Segmenter {
         let precision = Precision::default();
         let team = platform::team(None);
         let config = &manifest.config;
-        let engine = VisionEngine::new(vision, config, &device.device, precision, team.clone());
+        let place = &device.device;
+        let shared = (precision, team.clone());
+        let vision = VisionEngine::new(vision, config, place, shared, &mut Filled);
+        let text = TextEngine::new(text, config, place, precision, &mut Filled);
         Self {
-            text: Some(TextEngine::new(text, config, &device.device, precision)),
-            vision: Some(engine),
+            text: Some(text),
+            vision: Some(vision),
             manifest,
             device,
             precision,
@@ -279,15 +282,20 @@ impl Segmenter {
         match entry.part {
             Part::Tokenizer => self.tokenizer = Some(ExpressionTokenizer::from_json(&content)?),
             Part::Text => {
-                let bert = filled(Bert::new(&config.bert, device), content, file)?;
+                let mut shard = Shard::open(content, file)?;
+                let bert = Bert::new(&config.bert, device);
+                let engine = TextEngine::new(bert, config, device, self.precision, &mut shard);
+                shard.finish()?;
                 self.asked = Mutex::default();
-                self.text = Some(TextEngine::new(bert, config, device, self.precision));
+                self.text = Some(engine);
             }
             Part::Vision => {
-                let network = filled(LgceNetwork::new(config, device), content, file)?;
+                let mut shard = Shard::open(content, file)?;
+                let network = LgceNetwork::new(config, device);
+                let shared = (self.precision, self.team.clone());
+                let engine = VisionEngine::new(network, config, device, shared, &mut shard);
+                shard.finish()?;
                 self.last = Mutex::default();
-                let team = self.team.clone();
-                let engine = VisionEngine::new(network, config, device, self.precision, team);
                 self.vision = Some(engine);
             }
         }
@@ -566,10 +574,4 @@ impl Segmenter {
             Err(error) => error.into(),
         }
     }
-}
-
-/// `module` with the parameters of a shard.
-fn filled<M: Module>(mut module: M, content: Vec<u8>, file: &str) -> Result<M> {
-    shard::apply(&mut module, shard::unpack(content, file)?, file)?;
-    Ok(module)
 }

@@ -10,7 +10,7 @@ use rrsis_kernels::{Precision, Team};
 
 use super::bert::Bert;
 use super::config::NetworkConfig;
-use super::cpu::{CpuBert, CpuNetwork, ImageTokens, Words, Workspace};
+use super::cpu::{CpuBert, CpuNetwork, ImageTokens, Source, Words, Workspace};
 use super::kernels::is_plain_cpu;
 use super::model::{ImageFeatures, LanguageFeatures, LgceNetwork};
 use super::trace::Trace;
@@ -53,12 +53,19 @@ pub enum Stem {
 }
 
 impl TextEngine {
-    /// `bert`, built from `config`, for the device that it is on; `precision` matters on CPUs only.
-    pub fn new(bert: Bert, config: &NetworkConfig, device: &Device, precision: Precision) -> Self {
+    /// `bert`, built from `config`, for the device that it is on, with what parameters it lacks from `source`;
+    /// `precision` matters on CPUs only.
+    pub fn new(
+        bert: Bert,
+        config: &NetworkConfig,
+        device: &Device,
+        precision: Precision,
+        source: &mut impl Source,
+    ) -> Self {
         if is_plain_cpu(device) {
-            Self::Cpu(Box::new(CpuBert::new(bert, config, precision)))
+            Self::Cpu(Box::new(CpuBert::new(bert, config, precision, source)))
         } else {
-            Self::Operations(Box::new(bert), device.clone())
+            Self::Operations(Box::new(source.fill(bert, "")), device.clone())
         }
     }
 
@@ -80,21 +87,21 @@ impl TextEngine {
 }
 
 impl VisionEngine {
-    /// `network`, built from `config`, for the device that it is on; `precision` and `team` matter on
-    /// CPUs only.
+    /// `network`, built from `config`, for the device that it is on, with what parameters it lacks from
+    /// `source`; `precision` and `team` matter on CPUs only.
     pub fn new(
         network: LgceNetwork,
         config: &NetworkConfig,
         device: &Device,
-        precision: Precision,
-        team: Team,
+        (precision, team): (Precision, Team),
+        source: &mut impl Source,
     ) -> Self {
         if is_plain_cpu(device) {
-            let network = CpuNetwork::new(&network, config, precision);
+            let network = CpuNetwork::new(network, config, precision, source);
             let workspace = Mutex::new(Workspace::new(team));
             Self::Cpu(Box::new(network), Box::new(workspace))
         } else {
-            Self::Operations(Box::new(network), device.clone())
+            Self::Operations(Box::new(source.fill(network, "")), device.clone())
         }
     }
 

@@ -1,5 +1,7 @@
 //! Burnpack files of parameters, and their way into a network.
 
+use std::collections::BTreeMap;
+
 use burn::module::Module;
 use burn::tensor::{DType, Element, TensorData};
 use burn_store::burn_pack::{Bytes, Error as PackError, Reader, Tensor as PackTensor, Writer};
@@ -9,6 +11,7 @@ use super::quantization::{
     self, Quantization, dequantize, four_bit, group_axis, quantize, scale_axis,
 };
 use super::{ParametersError, WeightsError};
+use crate::network::cpu::Source;
 
 /// Suffix of the entry that holds the scales of a quantised parameter.
 const SCALE_SUFFIX: &str = ".scale";
@@ -292,27 +295,102 @@ pub fn apply<M: Module>(
     parameters: Vec<PackTensor>,
     what: &str,
 ) -> Result<(), WeightsError> {
-    let result = module.apply(parameters, None, None, false);
-    if result.errors.is_empty() && result.missing.is_empty() && result.unused.is_empty() {
-        return Ok(());
+    let mut shard = Shard::new(parameters, what);
+    shard.fill_in_place(module, "");
+    shard.finish()
+}
+
+/// Parameters on their way into the modules of a network, each read when a module asks for it.
+#[derive(Debug)]
+pub struct Shard {
+    tensors: BTreeMap<String, PackTensor>,
+    /// What did not fit so far.
+    error: ParametersError,
+}
+
+impl Shard {
+    /// The parameters of a burnpack file; `file` is its name, for messages.
+    ///
+    /// # Errors
+    /// As [`unpack`].
+    pub fn open(content: Vec<u8>, file: &str) -> Result<Self, WeightsError> {
+        Ok(Self::new(unpack(content, file)?, file))
     }
-    let error = ParametersError {
-        what: what.to_owned(),
-        missing: result
-            .missing
+
+    fn new(parameters: Vec<PackTensor>, what: &str) -> Self {
+        let named = |tensor: PackTensor| (tensor.name.clone(), tensor);
+        Self {
+            tensors: parameters.into_iter().map(named).collect(),
+            error: ParametersError {
+                what: what.to_owned(),
+                missing: Vec::new(),
+                unexpected: Vec::new(),
+                mismatched: Vec::new(),
+                not_finite: Vec::new(),
+                advice: String::new(),
+            },
+        }
+    }
+
+    fn fill_in_place<M: Module>(&mut self, module: &mut M, path: &str) {
+        // Below the path, by the names that the module has for them.
+        let inside = |name: &str| match path {
+            "" => Some(name.to_owned()),
+            _ => match name.strip_prefix(path)? {
+                "" => Some(String::new()),
+                rest => rest.strip_prefix('.').map(str::to_owned),
+            },
+        };
+        let names: Vec<(String, String)> = self
+            .tensors
+            .keys()
+            .filter_map(|name| Some((name.clone(), inside(name)?)))
+            .collect();
+        let parameters = names
             .iter()
-            .map(|missing| format!("{missing:?}"))
-            .collect(),
-        unexpected: result.unused,
-        mismatched: result
-            .errors
-            .iter()
-            .map(|error| error.to_string())
-            .collect(),
-        not_finite: Vec::new(),
-        advice: String::new(),
-    };
-    Err(WeightsError::Parameters(Box::new(error)))
+            .filter_map(|(name, inside)| {
+                let mut tensor = self.tensors.remove(name)?;
+                tensor.name.clone_from(inside);
+                Some(tensor)
+            })
+            .collect();
+        let whole = |name: &str| match (path, name) {
+            ("", name) => name.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, name) => format!("{path}.{name}"),
+        };
+        let result = module.apply(parameters, None, None, false);
+        let missing = result.missing.iter();
+        let missing = missing.map(|(name, kind)| format!("{} ({kind})", whole(name)));
+        self.error.missing.extend(missing);
+        let unused = result.unused.iter().map(|name| whole(name));
+        self.error.unexpected.extend(unused);
+        let errors = result.errors.iter().map(|error| match path {
+            "" => error.to_string(),
+            _ => format!("in {path}: {error}"),
+        });
+        self.error.mismatched.extend(errors);
+    }
+
+    /// Whether every parameter has found its place, and every module all of its own.
+    ///
+    /// # Errors
+    /// [`WeightsError::Parameters`], listing everything that disagrees.
+    pub fn finish(mut self) -> Result<(), WeightsError> {
+        self.error.unexpected.extend(self.tensors.into_keys());
+        let error = self.error;
+        if error.missing.is_empty() && error.unexpected.is_empty() && error.mismatched.is_empty() {
+            return Ok(());
+        }
+        Err(WeightsError::Parameters(Box::new(error)))
+    }
+}
+
+impl Source for Shard {
+    fn fill<M: Module>(&mut self, mut module: M, path: &str) -> M {
+        self.fill_in_place(&mut module, path);
+        module
+    }
 }
 
 fn unreadable(file: &str, reason: impl ToString) -> WeightsError {

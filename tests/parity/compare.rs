@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rrsis::network::cpu::{CpuBert, CpuNetwork, Workspace};
 use rrsis::network::decoder::upsample;
-use rrsis::network::{LanguageFeatures, NetworkConfig, Precision, Trace};
+use rrsis::network::{Bert, LanguageFeatures, LgceNetwork, NetworkConfig, Precision, Trace};
 use rrsis::weights::import::Imported;
+use rrsis::weights::quantization::Quantization;
+use rrsis::weights::shard::{Shard, pack, parameters_of};
 
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, TensorData>;
@@ -54,15 +57,29 @@ pub fn run(network: &Imported, case: &Tensors, device: &Device) -> Tensors {
     tensors
 }
 
-/// The same as a plain CPU computes it, without burn's operations, and an item of the batch at a time:
-/// for each, what is expected and what came out.
+/// A module's parameters as a file has them.
+fn shard_of<M: Module>(module: &M) -> Shard {
+    let parameters = parameters_of(module).expect("parameters");
+    let content = pack(parameters, Quantization::F32).expect("packs");
+    Shard::open(content, "a shard").expect("opens")
+}
+
+/// The same as a plain CPU computes it, without burn's operations, loaded a part after the other from a file, and an
+/// item of the batch at a time: for each, what is expected and what came out.
 pub fn run_on_cpu(
     network: &Imported,
     config: &NetworkConfig,
     case: &Tensors,
 ) -> Vec<(Tensors, Tensors)> {
-    let text = CpuBert::new(network.text.clone(), config, Precision::F32);
-    let vision = CpuNetwork::new(&network.vision, config, Precision::F32);
+    let device = Device::default();
+    let mut shard = shard_of(&network.text);
+    let text = Bert::new(&config.bert, &device);
+    let text = CpuBert::new(text, config, Precision::F32, &mut shard);
+    shard.finish().expect("every word has its place");
+    let mut shard = shard_of(&network.vision);
+    let vision = LgceNetwork::new(config, &device);
+    let vision = CpuNetwork::new(vision, config, Precision::F32, &mut shard);
+    shard.finish().expect("every parameter has its place");
     // Kept from one item to the next, as from one image to the next; with as many threads as there are.
     let mut workspace = Workspace::new(rrsis::platform::team(None));
     let batch = case["in.image"].shape()[0];

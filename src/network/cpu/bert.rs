@@ -6,6 +6,7 @@ use rrsis_kernels::{
 };
 
 use super::parameters::{layer_norm, linear, of, side_by_side, values};
+use super::source::Source;
 use crate::network::bert::{Bert, BertLayer};
 use crate::network::config::{CrossScale, NetworkConfig};
 use crate::network::trace::Trace;
@@ -52,15 +53,23 @@ struct Layer {
 }
 
 impl CpuBert {
-    /// The form of `bert`, built from `config`, that this module computes.
-    pub fn new(bert: Bert, config: &NetworkConfig, precision: Precision) -> Self {
+    /// The form of `bert`, built from `config`, that this module computes; `source` has what parameters it
+    /// lacks.
+    pub fn new(
+        bert: Bert,
+        config: &NetworkConfig,
+        precision: Precision,
+        source: &mut impl Source,
+    ) -> Self {
         let epsilon = config.bert.layer_norm_eps as f32;
         let hidden = config.bert.hidden_size;
-        // The largest first, and each gone when its form here is there: in f32 they are what loading takes.
-        let words = bert.word_embeddings.weight.into_value();
-        let words = Embedding::new(&values(words), hidden, precision);
-        let segment = of(&bert.token_type_embeddings.weight);
-        let mut positions = of(&bert.position_embeddings.weight);
+        // The largest first, while nothing else is there.
+        let words = source.fill(bert.word_embeddings, "word_embeddings");
+        let words = Embedding::new(&values(words.weight.into_value()), hidden, precision);
+        let segments = source.fill(bert.token_type_embeddings, "token_type_embeddings");
+        let segment = of(&segments.weight);
+        let positions = source.fill(bert.position_embeddings, "position_embeddings");
+        let mut positions = of(&positions.weight);
         for position in positions.chunks_exact_mut(hidden) {
             for (value, segment) in position.iter_mut().zip(&segment) {
                 *value += segment;
@@ -69,10 +78,9 @@ impl CpuBert {
         Self {
             words,
             positions,
-            norm: layer_norm(&bert.embedding_norm, epsilon),
-            layers: bert
-                .layers
-                .into_iter()
+            norm: layer_norm(&source.fill(bert.embedding_norm, "embedding_norm"), epsilon),
+            layers: source
+                .fill_each(bert.layers, "layers")
                 .map(|layer| Layer::new(&layer, epsilon, precision))
                 .collect(),
             // Upstream averages over all positions (see `LanguageFeatures::mean_over_positions`).

@@ -8,6 +8,7 @@ use rrsis_kernels::{
 
 use super::bert::Words;
 use super::parameters::{layer_norm, linear, of, values};
+use super::source::Source;
 use super::{EPSILON, Tokens, Workspace, grown};
 use crate::network::cnn;
 
@@ -35,14 +36,19 @@ struct Gate {
 }
 
 impl Cnn {
-    pub(super) fn new(cnn: &cnn::Cnn, decoder: &cnn::CnnDecoder, precision: Precision) -> Self {
-        let out = of(&decoder.out.weight);
+    pub(super) fn new(
+        cnn: cnn::Cnn,
+        decoder: cnn::CnnDecoder,
+        precision: Precision,
+        source: &mut impl Source,
+    ) -> Self {
+        let last = source.fill(decoder.out, "cnn_decoder.out");
+        let out = of(&last.weight);
         Self {
             // Pixels keep all their digits.
-            stem: convolution(&cnn.stem, Precision::F32),
-            blocks: cnn
-                .blocks
-                .iter()
+            stem: convolution(&source.fill(cnn.stem, "cnn.stem"), Precision::F32),
+            blocks: source
+                .fill_each(cnn.blocks, "cnn.blocks")
                 .map(|block| {
                     let depthwise = &block.depthwise;
                     InvertedResidual::new(
@@ -57,17 +63,15 @@ impl Cnn {
                     )
                 })
                 .collect(),
-            ends: cnn.ends.clone(),
-            gates: decoder
-                .gates
-                .iter()
-                .map(|gate| Gate::new(gate, precision))
+            ends: cnn.ends,
+            gates: source
+                .fill_each(decoder.gates, "cnn_decoder.gates")
+                .map(|gate| Gate::new(&gate, precision))
                 .collect(),
-            convs: decoder
-                .convs
-                .iter()
+            convs: source
+                .fill_each(decoder.convs, "cnn_decoder.convs")
                 .map(|conv| {
-                    let shift = bias(conv);
+                    let shift = bias(&conv);
                     let width = shift.len();
                     let factors = vec![1.0; width];
                     // What is meant, and what it is near.
@@ -76,7 +80,7 @@ impl Cnn {
                 })
                 .collect(),
             out: Matrix::pack(out.len(), 1, |input, _| out[input]),
-            out_bias: bias(&decoder.out),
+            out_bias: bias(&last),
         }
     }
 

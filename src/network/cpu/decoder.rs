@@ -4,6 +4,7 @@ use burn::nn::BatchNorm;
 use rrsis_kernels::{Conv3x3, Matrix, Piece, Precision, Write};
 
 use super::parameters::{of, values};
+use super::source::Source;
 use super::{Logits, Workspace, grown};
 use crate::network::config::NetworkConfig;
 use crate::network::decoder;
@@ -20,14 +21,14 @@ pub(super) struct Decoder {
 
 impl Decoder {
     pub(super) fn new(
-        decoder: &decoder::Decoder,
+        decoder: decoder::Decoder,
         config: &NetworkConfig,
         precision: Precision,
+        source: &mut impl Source,
     ) -> Self {
         let hidden = config.decoder_hidden;
-        let levels = decoder
-            .levels
-            .iter()
+        let levels = source
+            .fill_each(decoder.levels, "decoder.levels")
             .zip([2, 1, 0])
             .map(|(level, stage)| {
                 let coarse = match stage {
@@ -41,11 +42,12 @@ impl Decoder {
                 ]
             })
             .collect();
-        let weights = of(&decoder.classifier.weight);
+        let classifier = source.fill(decoder.classifier, "decoder.classifier");
+        let weights = of(&classifier.weight);
         Self {
             levels,
             classifier: Matrix::pack(hidden, 2, |input, output| weights[output * hidden + input]),
-            bias: decoder.classifier.bias.as_ref().map(of).unwrap_or_default(),
+            bias: classifier.bias.as_ref().map(of).unwrap_or_default(),
         }
     }
 

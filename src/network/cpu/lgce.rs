@@ -1,9 +1,11 @@
 //! Language-guided cross-scale enhancement.
 
+use burn::nn::Linear as Dense;
 use rrsis_kernels::{Counts, LayerNorm, Linear, Precision, Rows, Then, attention, gelu, mean, mlp};
 
 use super::bert::Words;
 use super::parameters::{layer_norm, linear, of, side_by_side};
+use super::source::Source;
 use super::{EPSILON, Tokens, Workspace, grown};
 use crate::network::config::CrossScale;
 use crate::network::lgce;
@@ -55,26 +57,40 @@ struct Fusion {
 }
 
 impl Lgce {
-    pub(super) fn new(lgce: &lgce::Lgce, precision: Precision) -> Self {
-        let guide = |language: &Option<burn::nn::Linear>, learned: &Option<_>| match language {
-            Some(language) => Guide::Language(linear(language, Precision::F32)),
-            None => Guide::Learned(learned.as_ref().map(of).unwrap_or_default()),
-        };
-        let layers = |layers: &[lgce::TransformerLayer]| {
-            layers
-                .iter()
-                .map(|layer| Layer::new(layer, precision))
+    pub(super) fn new(lgce: lgce::Lgce, precision: Precision, source: &mut impl Source) -> Self {
+        let paper = lgce.cross_scale == CrossScale::Paper;
+        let fusions = [(lgce.h_to_l, "lgce.h_to_l"), (lgce.l_to_h, "lgce.l_to_h")];
+        let fusions = fusions.map(|(fusion, path)| {
+            let fusion = source.fill(fusion?, path);
+            paper.then(|| Fusion::new(&fusion, precision))
+        });
+        let mut layers = |layers: Vec<lgce::TransformerLayer>, path: &str| {
+            source
+                .fill_each(layers, path)
+                .map(|layer| Layer::new(&layer, precision))
                 .collect()
         };
+        let (tl_h, tl_l) = (
+            layers(lgce.tl_h, "lgce.tl_h"),
+            layers(lgce.tl_l, "lgce.tl_l"),
+        );
+        let mut guide = |language: Option<Dense>, learned: Option<_>, scale: &str| match language {
+            Some(language) => {
+                let language = source.fill(language, &format!("lgce.language_{scale}"));
+                Guide::Language(linear(&language, Precision::F32))
+            }
+            None => {
+                let token = learned.map(|token| source.fill(token, &format!("lgce.token_{scale}")));
+                Guide::Learned(token.as_ref().map(of).unwrap_or_default())
+            }
+        };
         Self {
-            guide_h: guide(&lgce.language_h, &lgce.token_h),
-            guide_l: guide(&lgce.language_l, &lgce.token_l),
-            tl_h: layers(&lgce.tl_h),
-            tl_l: layers(&lgce.tl_l),
-            fusions: match (&lgce.h_to_l, &lgce.l_to_h) {
-                (Some(h_to_l), Some(l_to_h)) if lgce.cross_scale == CrossScale::Paper => {
-                    Some([h_to_l, l_to_h].map(|fusion| Fusion::new(fusion, precision)))
-                }
+            guide_h: guide(lgce.language_h, lgce.token_h, "h"),
+            guide_l: guide(lgce.language_l, lgce.token_l, "l"),
+            tl_h,
+            tl_l,
+            fusions: match fusions {
+                [Some(h_to_l), Some(l_to_h)] => Some([h_to_l, l_to_h]),
                 _ => None,
             },
             over_positions: lgce.cross_scale == CrossScale::Upstream,

@@ -14,6 +14,7 @@ mod decoder;
 mod lgce;
 mod parameters;
 mod pwam;
+mod source;
 mod swin;
 
 use rrsis_kernels::{AttentionScratch, ConvScratch, LayerNorm, Map, Precision, Scratch, Team};
@@ -22,6 +23,7 @@ pub use self::bert::{CpuBert, Words};
 use self::cnn::Cnn;
 use self::decoder::Decoder;
 use self::lgce::Lgce;
+pub use self::source::{Filled, Source};
 use self::swin::Swin;
 use super::config::NetworkConfig;
 use super::model::LgceNetwork;
@@ -121,16 +123,22 @@ pub struct Logits {
 }
 
 impl CpuNetwork {
-    /// The form of `network`, built from `config`, that this module computes.
-    pub fn new(network: &LgceNetwork, config: &NetworkConfig, precision: Precision) -> Self {
+    /// The form of `network`, built from `config`, that this module computes; `source` has what parameters it
+    /// lacks.
+    pub fn new(
+        network: LgceNetwork,
+        config: &NetworkConfig,
+        precision: Precision,
+        source: &mut impl Source,
+    ) -> Self {
         Self {
-            swin: Swin::new(&network.swin, precision),
-            cnn: match (&network.cnn, &network.cnn_decoder) {
-                (Some(cnn), Some(decoder)) => Some(Cnn::new(cnn, decoder, precision)),
+            swin: Swin::new(network.swin, precision, source),
+            cnn: match (network.cnn, network.cnn_decoder) {
+                (Some(cnn), Some(decoder)) => Some(Cnn::new(cnn, decoder, precision, source)),
                 _ => None,
             },
-            lgce: network.lgce.as_ref().map(|lgce| Lgce::new(lgce, precision)),
-            decoder: Decoder::new(&network.decoder, config, precision),
+            lgce: network.lgce.map(|lgce| Lgce::new(lgce, precision, source)),
+            decoder: Decoder::new(network.decoder, config, precision, source),
         }
     }
 

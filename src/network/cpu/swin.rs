@@ -5,6 +5,7 @@ use rrsis_kernels::{LayerNorm, Linear, Precision, Then, Windows, mlp, window_att
 use super::bert::Words;
 use super::parameters::{layer_norm, linear, of, values};
 use super::pwam::{LanguageGate, Pwam};
+use super::source::Source;
 use super::{EPSILON, Tokens, Workspace, grown, normalise};
 use crate::network::swin;
 use crate::network::trace::Trace;
@@ -50,8 +51,8 @@ struct Merging {
 }
 
 impl Swin {
-    pub(super) fn new(swin: &swin::Swin, precision: Precision) -> Self {
-        let patch = &swin.patch_embed;
+    pub(super) fn new(swin: swin::Swin, precision: Precision, source: &mut impl Source) -> Self {
+        let patch = source.fill(swin.patch_embed, "swin.patch_embed");
         // [channels, 3, 4, 4] to [48, channels].
         let [channels, ..] = patch.proj.weight.val().dims();
         let weights = patch
@@ -72,8 +73,12 @@ impl Swin {
             patch_norm: layer_norm(&patch.norm, EPSILON),
             stages: swin
                 .stages
-                .iter()
-                .map(|stage| Stage::new(stage, precision))
+                .into_iter()
+                .enumerate()
+                .map(|(index, stage)| {
+                    let path = format!("swin.stages.{index}");
+                    Stage::new(stage, precision, source, &path)
+                })
                 .collect(),
         }
     }
@@ -205,11 +210,16 @@ impl Swin {
 }
 
 impl Stage {
-    fn new(stage: &swin::SwinStage, precision: Precision) -> Self {
+    fn new(
+        stage: swin::SwinStage,
+        precision: Precision,
+        source: &mut impl Source,
+        path: &str,
+    ) -> Self {
+        let at = |name: &str| format!("{path}.{name}");
         Self {
-            blocks: stage
-                .blocks
-                .iter()
+            blocks: source
+                .fill_each(stage.blocks, &at("blocks"))
                 .map(|block| Block {
                     norm1: layer_norm(&block.norm1, EPSILON),
                     qkv: linear(&block.attn.qkv, precision),
@@ -226,16 +236,18 @@ impl Stage {
                     shift: block.shift,
                 })
                 .collect(),
-            pwam: Pwam::new(&stage.pwam, precision),
+            pwam: Pwam::new(&source.fill(stage.pwam, &at("pwam")), precision),
             gate: stage
                 .language_gate
-                .as_ref()
-                .map(|gate| LanguageGate::new(gate, precision)),
-            merging: stage.downsample.as_ref().map(|merging| Merging {
-                norm: layer_norm(&merging.norm, EPSILON),
-                reduction: linear(&merging.reduction, precision),
+                .map(|gate| LanguageGate::new(&source.fill(gate, &at("language_gate")), precision)),
+            merging: stage.downsample.map(|merging| {
+                let merging = source.fill(merging, &at("downsample"));
+                Merging {
+                    norm: layer_norm(&merging.norm, EPSILON),
+                    reduction: linear(&merging.reduction, precision),
+                }
             }),
-            output_norm: layer_norm(&stage.output_norm, EPSILON),
+            output_norm: layer_norm(&source.fill(stage.output_norm, &at("output_norm")), EPSILON),
         }
     }
 
