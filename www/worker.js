@@ -187,7 +187,18 @@ async function loadPart(entry, signal) {
     content.fromCache = false;
     content.bytes = fresh.bytes;
   }
-  if (!content.fromCache) void keep(entry.sha256, content.bytes);
+  const kept = content.fromCache ? Promise.resolve() : keep(entry.sha256, content.bytes);
+  void kept.then(() => release(content.bytes));
+}
+
+/**
+ * Gives memory back at once where the browser can: the program has its own copy, and it may be long until somebody
+ * notices that this one is nobody's.
+ *
+ * @param {Uint8Array} bytes
+ */
+function release(bytes) {
+  bytes.buffer.transfer?.(0);
 }
 
 function build(target, entry, bytes) {

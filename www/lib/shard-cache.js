@@ -68,10 +68,30 @@ export async function keep(sha256, content) {
   try {
     // With its length, so that what is kept can be added up without reading it.
     const headers = { "content-length": String(content.length) };
-    await (await open())?.put(key(sha256), new Response(content, { headers }));
+    await (await open())?.put(key(sha256), new Response(inPieces(content), { headers }));
   } catch {
     // Full or refused: the weights stay in memory for this visit.
   }
+}
+
+/** Bytes of a piece. */
+const PIECE = 1 << 20;
+
+/**
+ * The same bytes, a piece at a time: a browser makes copies of what a response is made of, and keeps them for longer
+ * than anybody needs them.
+ *
+ * @param {Uint8Array} content
+ */
+function inPieces(content) {
+  let at = 0;
+  return new ReadableStream({
+    pull(controller) {
+      if (at < content.length) controller.enqueue(content.slice(at, at + PIECE));
+      at += PIECE;
+      if (at >= content.length) controller.close();
+    },
+  });
 }
 
 /** @param {string} sha256 */
