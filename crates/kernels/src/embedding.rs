@@ -1,6 +1,7 @@
 //! Rows of a table, by their numbers.
 
 use crate::linear::Precision;
+use crate::product8::largest;
 
 /// A table of rows.
 #[derive(Clone, Debug)]
@@ -26,18 +27,18 @@ impl Embedding {
         let table = match precision {
             Precision::F32 => Table::Float(values.to_vec()),
             Precision::Int8 => {
-                let scales: Vec<f32> = values
+                let mut codes = vec![0; values.len()];
+                let mut scales = vec![0.0; values.len() / width];
+                let rows = values
                     .chunks_exact(width)
-                    .map(|row| row.iter().fold(0.0f32, |most, value| most.max(value.abs())) / 127.0)
-                    .collect();
-                let codes = values
-                    .chunks_exact(width)
-                    .zip(&scales)
-                    .flat_map(|(row, scale)| {
-                        let inverse = if *scale > 0.0 { 1.0 / scale } else { 0.0 };
-                        row.iter().map(move |value| (value * inverse).round() as i8)
-                    })
-                    .collect();
+                    .zip(codes.chunks_exact_mut(width));
+                for ((row, codes), scale) in rows.zip(&mut scales) {
+                    *scale = largest(row) / 127.0;
+                    let inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
+                    for (value, code) in row.iter().zip(codes) {
+                        *code = (value * inverse).round_ties_even() as i8;
+                    }
+                }
                 Table::Integer(codes, scales)
             }
         };

@@ -88,11 +88,12 @@ impl Matrix8 {
         };
         let mut values = vec![0.0; inputs];
         let mut codes = vec![0; inputs];
+        let mut pairs = Vec::new();
         for output in 0..outputs {
             for (input, to) in values.iter_mut().enumerate() {
                 *to = value(input, output);
             }
-            let scale = quantise_weights(&values, &mut codes);
+            let scale = quantise_weights(&values, &mut codes, &mut pairs);
             let panel = output / width * width * inputs + output % width * GROUP;
             let places = matrix.panels[panel..].chunks_mut(width * GROUP);
             for (codes, to) in codes.chunks_exact(GROUP).zip(places) {
@@ -133,10 +134,8 @@ impl Matrix8 {
         self.scales.resize(padded, 0.0);
         self.sums.resize(padded, 0.0);
         for (output, row) in rows.enumerate() {
-            let (low, high) = extremes(&row[..inputs]);
             let nothing: f32 = row[..inputs].iter().map(|value| value * 0.0).sum();
-            let largest = if -low > high { -low } else { high } + nothing;
-            let scale = largest / LARGEST;
+            let scale = (largest(&row[..inputs]) + nothing) / LARGEST;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             let mut sum = 0;
             let panel = output / width * width * inputs + output % width * GROUP;
@@ -241,18 +240,16 @@ impl Matrix8 {
     }
 }
 
-/// Codes of an output's weights, and their scale.
-fn quantise_weights(values: &[f32], codes: &mut [i8]) -> f32 {
-    let largest = values
-        .iter()
-        .fold(0.0f32, |largest, value| largest.max(value.abs()));
-    let mut scale = largest / LARGEST;
+/// Codes of an output's weights, and their scale. `pairs`: as in [`excess`].
+fn quantise_weights(values: &[f32], codes: &mut [i8], pairs: &mut Vec<i16>) -> f32 {
+    let mut scale = largest(values) / LARGEST;
     loop {
         let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
         for (value, code) in values.iter().zip(&mut *codes) {
-            *code = (value * inverse).round().clamp(-LARGEST, LARGEST) as i8;
+            // Rounded as vectors round.
+            *code = (value * inverse).round_ties_even() as i8;
         }
-        let excess = excess(codes);
+        let excess = excess(codes, pairs);
         if excess <= 1.0 {
             return scale;
         }
@@ -574,6 +571,12 @@ impl Task for QuantiseRows<'_> {
     }
 }
 
+/// Largest magnitude; any number where a value is not finite.
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    let (low, high) = extremes(values);
+    if -low > high { -low } else { high }
+}
+
 /// Smallest and largest value; any number where one is not finite, which [`quantise`] finds out.
 pub(crate) fn extremes(values: &[f32]) -> (f32, f32) {
     struct Extremes<'a>(&'a [f32], &'a mut (f32, f32));
@@ -741,7 +744,7 @@ mod tests {
                 .flat_map(|row| (0..outputs).map(move |output| (row, output)))
                 .map(|(row, output)| {
                     let terms = row.iter().enumerate().map(|(input, value)| {
-                        let code = (weight(input, output) / scales[output]).round();
+                        let code = (weight(input, output) / scales[output]).round_ties_even();
                         f64::from(*value) * f64::from(code)
                     });
                     (terms.sum::<f64>() * f64::from(scales[output])) as f32

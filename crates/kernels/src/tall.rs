@@ -14,42 +14,38 @@ use crate::simd::{Code, GROUP, HIGHEST_CODE, Simd, Weight};
 pub(crate) const TALL: usize = 16;
 /// Groups of inputs whose products are summed up in 16 bits.
 const GROUPS: usize = 4;
-/// Inputs of such a group on every platform.
-const INPUTS: usize = 4;
+/// Pairs of inputs from a group to the next.
+const STEP: usize = 2;
 /// What eight weights of one sign may come to, for codes up to 127.
 const HEAVIEST: i32 = i16::MAX as i32 / HIGHEST_CODE;
 
 /// By how much codes of an output's weights are too large for sums in 16 bits: at most 1 where all fit.
+/// `pairs`: memory for what is between.
 ///
-/// A sum takes two inputs, even and odd, of each of [`GROUPS`] groups in a row, wherever the first of them
-/// is: pieces of rows need not have whole numbers of [`GROUPS`].
-pub(crate) fn excess(codes: &[i8]) -> f32 {
-    // Of the first and the last two inputs of a group, positive and negative.
-    let sums = |group: &[i8]| {
-        let part = |from: usize| {
-            let two = [from, from + 1].map(|at| i32::from(group.get(at).copied().unwrap_or(0)));
-            let sum = |sign: i32| two.iter().map(|code| (sign * code).max(0)).sum::<i32>();
-            [sum(1), sum(-1)]
-        };
-        let [[a, b], [c, d]] = [part(0), part(2)];
-        [a, b, c, d]
-    };
-    let (mut running, mut heaviest) = ([0i32; 4], 0);
-    let mut behind = codes.chunks(INPUTS);
-    for (index, group) in codes.chunks(INPUTS).enumerate() {
-        for (running, sum) in running.iter_mut().zip(sums(group)) {
-            *running += sum;
+/// A sum takes the first two inputs of each of [`GROUPS`] groups in a row, or the last two, wherever the
+/// first group is: pieces of rows need not have whole numbers of [`GROUPS`].
+pub(crate) fn excess(codes: &[i8], pairs: &mut Vec<i16>) -> f32 {
+    let mut heaviest = 0;
+    for sign in [1, -1] {
+        // What is beyond the last input weighs nothing.
+        pairs.clear();
+        pairs.resize(codes.len().div_ceil(2) + STEP * (GROUPS - 1), 0);
+        let of_sign = |code: i8| (sign * i16::from(code)).max(0);
+        let twos = codes.chunks_exact(2);
+        if let (&[last], Some(pair)) = (twos.remainder(), pairs.get_mut(codes.len() / 2)) {
+            *pair = of_sign(last);
         }
-        if index >= GROUPS
-            && let Some(group) = behind.next()
-        {
-            for (running, sum) in running.iter_mut().zip(sums(group)) {
-                *running -= sum;
-            }
+        for (two, pair) in twos.zip(&mut *pairs) {
+            *pair = of_sign(two[0]) + of_sign(two[1]);
         }
-        heaviest = running.into_iter().fold(heaviest, i32::max);
+        // Neighbours in a sum are a group apart.
+        let parts = [0, 1, 2, 3].map(|group| &pairs[STEP * group..]);
+        let [a, b, c, d] = parts;
+        for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+            heaviest = heaviest.max(a + b + c + d);
+        }
     }
-    heaviest as f32 / HEAVIEST as f32
+    f32::from(heaviest) / HEAVIEST as f32
 }
 
 /// Sums of up to [`TALL`] rows, from `row`, with a panel whose weights have no [`excess`].
@@ -141,7 +137,8 @@ mod tests {
     #[test]
     fn excess_is_what_the_heaviest_sum_takes() {
         assert_eq!(HEAVIEST, 258);
-        assert!(excess(&[]) == 0.0 && excess(&[63]) < 1.0);
+        let excess = |codes: &[i8]| excess(codes, &mut Vec::new());
+        assert!(excess(&[]) == 0.0 && excess(&[63]) == 63.0 / 258.0);
         // Two of each group are one sum's, and its signs do not make up for each other.
         let mut codes = [0i8; 24];
         for group in codes.chunks_exact_mut(4).skip(1).take(4) {
