@@ -1,8 +1,9 @@
 //! Attention that reads queries, keys and values where a linear layer wrote them.
 
 use crate::Precision;
+use crate::codes::{Codes, Range};
+use crate::matrix8::{Matrix8, padded_inputs};
 use crate::product::{HEIGHT, Matrix, Piece, Write};
-use crate::product8::{Codes, Matrix8, Range, padded_inputs};
 use crate::simd::Code;
 use crate::softmax::{weight_codes, weights};
 use crate::team::{Parts, Team, reserve};

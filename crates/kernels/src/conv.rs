@@ -1,10 +1,10 @@
 //! Convolutions of 3 x 3 pixels, channels last, without copies of the neighbourhoods: the three pixels of
 //! a row lie one after the other already.
 
+use crate::codes::{Range, extremes, quantise};
 use crate::linear::{Precision, Weights};
 use crate::map::Map;
 use crate::product::{Piece, Write};
-use crate::product8::{Range, extremes, quantise};
 use crate::simd::Code;
 use crate::team::{MOST, Team};
 use crate::winograd::{Tiles, Winograd};

@@ -1,7 +1,7 @@
 //! Rows of a table, by their numbers.
 
+use crate::codes::largest;
 use crate::linear::Precision;
-use crate::product8::largest;
 
 /// A table of rows.
 #[derive(Clone, Debug)]

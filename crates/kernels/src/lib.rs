@@ -8,6 +8,8 @@
 
 #[allow(unsafe_code)]
 mod attention;
+#[allow(unsafe_code)]
+mod codes;
 mod conv;
 #[allow(unsafe_code)]
 mod depthwise;
@@ -23,6 +25,7 @@ mod linear;
 mod map;
 #[allow(unsafe_code)]
 mod map_values;
+mod matrix8;
 #[allow(unsafe_code)]
 mod norm;
 #[allow(unsafe_code)]

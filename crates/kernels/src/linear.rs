@@ -1,9 +1,10 @@
 //! Linear layers with what comes before and after them, a block of rows at a time, so that what is
 //! between stays in the cache.
 
+use crate::codes::Codes;
 use crate::gelu::gelu_for_codes;
+use crate::matrix8::Matrix8;
 use crate::product::{HEIGHT, Matrix, Piece, Write};
-use crate::product8::{Codes, Matrix8};
 use crate::team::{Team, reserve};
 use crate::{LayerNorm, gelu};
 

@@ -1,8 +1,9 @@
 //! Softmax over the last axis, and with what attention in windows adds to its scores.
 
+use crate::codes::{HIGHEST, ROUNDER};
 use crate::exp::{CoarseExp2, Exp2};
 use crate::map_values::Function;
-use crate::product8::{HIGHEST, ROUNDER, padded_inputs};
+use crate::matrix8::padded_inputs;
 use crate::simd::{CODE, Code, Simd, Task, run};
 
 /// Replaces each row of `row` values by its softmax.
