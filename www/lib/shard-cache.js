@@ -31,6 +31,12 @@ onForgetting(() => {
   self.caches?.delete(NAME).catch(() => {});
 });
 
+/** @param {string} sha256 */
+function match(sha256) {
+  // Unlike `open`, this makes no cache.
+  return self.caches?.match(key(sha256), { cacheName: NAME });
+}
+
 /**
  * @param {string} sha256
  * @param {number} bytes what is not this long is not given out
@@ -38,8 +44,7 @@ onForgetting(() => {
  */
 export async function cached(sha256, bytes) {
   try {
-    // Unlike `open`, this makes no cache.
-    const response = await self.caches?.match(key(sha256), { cacheName: NAME });
+    const response = await match(sha256);
     const content = response && new Uint8Array(await response.arrayBuffer());
     return content?.length === bytes ? content : undefined;
   } catch {
@@ -53,7 +58,7 @@ export async function cached(sha256, bytes) {
  */
 export async function isKept(sha256) {
   try {
-    return Boolean(await self.caches?.match(key(sha256), { cacheName: NAME }));
+    return Boolean(await match(sha256));
   } catch {
     return false;
   }
