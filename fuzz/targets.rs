@@ -10,9 +10,10 @@ use std::sync::OnceLock;
 use rrsis::dataset::release::Split;
 use rrsis::expression::ExpressionTokenizer;
 use rrsis::image::{Georeference, decode_picture};
+use rrsis::network::cpu::Source;
 use rrsis::weights::Manifest;
 use rrsis::weights::import::read_checkpoint;
-use rrsis::weights::shard::{inventory, unpack};
+use rrsis::weights::shard::{Shard, inventory};
 
 /// Words that an expression keeps.
 const MAX_TOKENS: usize = 20;
@@ -55,7 +56,13 @@ pub fn weights(data: &[u8]) {
         let _ = Manifest::from_json(json);
     }
     let _ = inventory(data.to_vec(), "fuzzed.bpk");
-    let _ = unpack(data.to_vec(), "fuzzed.bpk");
+    if let Ok(mut shard) = Shard::open(data.to_vec(), "fuzzed.bpk") {
+        let mut count = 0;
+        let (path, table) = ("embeddings.word_embeddings.weight", [4, 256]);
+        if shard.rows(path, table, |rows| count += rows.len()) {
+            assert_eq!(count, 4 * 256);
+        }
+    }
 }
 
 /// The list of a split, and its expressions as tokens.

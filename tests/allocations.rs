@@ -113,7 +113,7 @@ fn loading_takes_little() {
         .expect("opens")
         .with_precision(Precision::Int8)
         .with_threads(1);
-    for (file, most) in [("text.bpk", 85_000_000), ("vision.bpk", 50_000_000)] {
+    for (file, most) in [("text.bpk", 53_000_000), ("vision.bpk", 50_000_000)] {
         let content = std::fs::read(folder.join(file)).expect("reads");
         let before = LIVE.load(Ordering::Relaxed) - content.len();
         MOST.store(before, Ordering::Relaxed);

@@ -16,7 +16,9 @@ use super::model::empty;
 use super::random::{Purpose, Random, label};
 use crate::error::{Error, Result};
 use crate::network::NetworkConfig;
+use crate::network::cpu::Source;
 use crate::weights::import::{Imported, import, read_checkpoint};
+use crate::weights::shard::Shard;
 use crate::weights::{Manifest, Part, WeightsError, shard};
 
 /// An untrained network; the same seed gives the same one, on every machine.
@@ -58,12 +60,20 @@ pub fn read(path: &Path, config: &NetworkConfig) -> Result<Imported> {
         let entry = manifest.file_of(part)?;
         let content = content(&entry.file)?;
         entry.verify(&content)?;
-        Ok(shard::unpack(content, &entry.file)?)
+        Ok(Shard::open(
+            content,
+            &path.join(&entry.file).display().to_string(),
+        )?)
     };
-    let mut network = empty(config);
-    let what = path.display().to_string();
-    shard::apply(&mut network.text, shard(Part::Text)?, &what)?;
-    shard::apply(&mut network.vision, shard(Part::Vision)?, &what)?;
+    let network = empty(config);
+    let (mut text, mut vision) = (shard(Part::Text)?, shard(Part::Vision)?);
+    let network = Imported {
+        text: text.fill(network.text, ""),
+        vision: vision.fill(network.vision, ""),
+        ..network
+    };
+    text.finish()?;
+    vision.finish()?;
     Ok(network)
 }
 

@@ -8,6 +8,7 @@
 
 mod error;
 pub mod manifest;
+mod parameter;
 pub mod quantization;
 pub mod shard;
 

@@ -1,15 +1,14 @@
 //! Burnpack files of parameters, and their way into a network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::module::Module;
-use burn::tensor::{DType, Element, TensorData};
-use burn_store::burn_pack::{Bytes, Error as PackError, Reader, Tensor as PackTensor, Writer};
+use burn::tensor::{DType, TensorData};
+use burn_store::burn_pack::{Bytes, Reader, Tensor as PackTensor, Writer};
 use burn_store::{ModuleSnapshot, bridge};
 
-use super::quantization::{
-    self, Quantization, dequantize, four_bit, group_axis, quantize, scale_axis,
-};
+use super::parameter::Parameter;
+use super::quantization::{self, Quantization, four_bit, group_axis, quantize, scale_axis};
 use super::{ParametersError, WeightsError};
 use crate::network::cpu::Source;
 
@@ -123,11 +122,8 @@ fn pack_q4(
     Ok(())
 }
 
-/// Reads a burnpack file back to f32 parameters; `file` is its name, for messages.
-///
-/// # Errors
-/// [`WeightsError::Shard`] where the bytes are not a burnpack, or a scale does not fit its values.
-pub fn unpack(bytes: Vec<u8>, file: &str) -> Result<Vec<PackTensor>, WeightsError> {
+/// Reads the parameters of a burnpack file; `file` is its name, for messages.
+pub(super) fn unpack(bytes: Vec<u8>, file: &str) -> Result<Vec<Parameter>, WeightsError> {
     let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes))
         .map_err(|error| unreadable(file, error))?;
     let tensors = reader
@@ -136,98 +132,23 @@ pub fn unpack(bytes: Vec<u8>, file: &str) -> Result<Vec<PackTensor>, WeightsErro
     let (scales, values): (Vec<_>, Vec<_>) = tensors
         .into_iter()
         .partition(|tensor| tensor.name.ends_with(SCALE_SUFFIX));
-    let mut scales: std::collections::HashMap<String, PackTensor> = scales
+    let mut scales: HashMap<String, PackTensor> = scales
         .into_iter()
         .map(|tensor| (tensor.name.clone(), tensor))
         .collect();
     let unpacked = values
         .into_iter()
         .map(|tensor| {
-            let scale = scales.remove(&format!("{}{SCALE_SUFFIX}", tensor.name));
-            unpack_one(tensor, scale, file)
+            let name = tensor.name.clone();
+            let scale = scales.remove(&format!("{name}{SCALE_SUFFIX}"));
+            Parameter::new(tensor, scale)
+                .map_err(|reason| unreadable(file, format!("{name}: {reason}")))
         })
         .collect::<Result<Vec<_>, _>>()?;
     match scales.into_keys().next() {
         Some(orphan) => Err(unreadable(file, format!("{orphan} has no values"))),
         None => Ok(unpacked),
     }
-}
-
-/// One parameter in f32, which is computed when it is asked for: a network takes one after the other, and
-/// all of them at once would need the memory of a second one.
-fn unpack_one(
-    tensor: PackTensor,
-    scale: Option<PackTensor>,
-    file: &str,
-) -> Result<PackTensor, WeightsError> {
-    let name = tensor.name.clone();
-    let refuse = |reason: String| unreadable(file, format!("{name}: {reason}"));
-    let stored_shape = tensor.shape.to_vec();
-    match (tensor.dtype, scale) {
-        (DType::F32, None) => Ok(tensor),
-        (DType::F16, None) => Ok(in_f32(name, stored_shape, move || {
-            Ok(bridge::to_data(&tensor)?.convert::<f32>())
-        })),
-        (DType::I8, Some(scale)) => {
-            let (shape, found) = (stored_shape, scale.shape.to_vec());
-            let axis = found.iter().position(|length| *length != 1).unwrap_or(0);
-            let mut expected = vec![1; shape.len()];
-            if let (Some(entry), Some(length)) = (expected.get_mut(axis), shape.get(axis)) {
-                *entry = *length;
-            }
-            if scale.dtype != DType::F32 || expected != found {
-                return Err(refuse(format!(
-                    "{:?} scales of shape {found:?} do not fit values of shape {shape:?}",
-                    scale.dtype
-                )));
-            }
-            Ok(in_f32(name, shape.clone(), move || {
-                let (values, scales) = (bridge::to_data(&tensor)?, bridge::to_data(&scale)?);
-                let (values, scales) = (slice::<i8>(&values)?, slice::<f32>(&scales)?);
-                let data = dequantize(values, scales, &shape, axis);
-                Ok(TensorData::new(data, shape.clone()))
-            }))
-        }
-        (DType::U8, Some(scale)) => {
-            let &[rows, half_columns] = &stored_shape[..] else {
-                return Err(refuse(format!("4-bit values of shape {stored_shape:?}")));
-            };
-            let shape = [rows, half_columns * 2];
-            let found = scale.shape.to_vec();
-            let axis = group_axis(&name, &shape)
-                .filter(|axis| four_bit::scale_shape(shape, *axis)[..] == found[..])
-                .filter(|_| scale.dtype == DType::F16)
-                .ok_or_else(|| {
-                    refuse(format!(
-                        "{:?} scales of shape {found:?} do not fit 4-bit values of shape {shape:?}",
-                        scale.dtype
-                    ))
-                })?;
-            Ok(in_f32(name, shape.to_vec(), move || {
-                let (codes, scales) = (bridge::to_data(&tensor)?, bridge::to_data(&scale)?);
-                let (codes, scales) = (slice::<u8>(&codes)?, slice::<half::f16>(&scales)?);
-                let data = four_bit::dequantize(codes, scales, shape, axis);
-                Ok(TensorData::new(data, shape))
-            }))
-        }
-        (dtype, scale) => Err(refuse(format!(
-            "values of type {dtype:?} {} scales",
-            if scale.is_some() { "with" } else { "without" }
-        ))),
-    }
-}
-
-fn in_f32(
-    name: String,
-    shape: Vec<usize>,
-    data: impl Fn() -> Result<TensorData, PackError> + bridge::MaybeSendSync + 'static,
-) -> PackTensor {
-    bridge::deferred(name, DType::F32, shape.into(), None, data)
-}
-
-fn slice<T: Element>(data: &TensorData) -> Result<&[T], PackError> {
-    data.as_slice::<T>()
-        .map_err(|error| PackError::ValidationError(format!("{error:?}")))
 }
 
 /// Entries of a shard that are stored alike.
@@ -295,6 +216,7 @@ pub fn apply<M: Module>(
     parameters: Vec<PackTensor>,
     what: &str,
 ) -> Result<(), WeightsError> {
+    let parameters = parameters.into_iter().map(Parameter::plain).collect();
     let mut shard = Shard::new(parameters, what);
     shard.fill_in_place(module, "");
     shard.finish()
@@ -303,7 +225,7 @@ pub fn apply<M: Module>(
 /// Parameters on their way into the modules of a network, each read when a module asks for it.
 #[derive(Debug)]
 pub struct Shard {
-    tensors: BTreeMap<String, PackTensor>,
+    parameters: BTreeMap<String, Parameter>,
     /// What did not fit so far.
     error: ParametersError,
 }
@@ -312,15 +234,15 @@ impl Shard {
     /// The parameters of a burnpack file; `file` is its name, for messages.
     ///
     /// # Errors
-    /// As [`unpack`].
+    /// [`WeightsError::Shard`] where the bytes are not a burnpack, or a scale does not fit its values.
     pub fn open(content: Vec<u8>, file: &str) -> Result<Self, WeightsError> {
         Ok(Self::new(unpack(content, file)?, file))
     }
 
-    fn new(parameters: Vec<PackTensor>, what: &str) -> Self {
-        let named = |tensor: PackTensor| (tensor.name.clone(), tensor);
+    fn new(parameters: Vec<Parameter>, what: &str) -> Self {
+        let named = |parameter: Parameter| (parameter.name().to_owned(), parameter);
         Self {
-            tensors: parameters.into_iter().map(named).collect(),
+            parameters: parameters.into_iter().map(named).collect(),
             error: ParametersError {
                 what: what.to_owned(),
                 missing: Vec::new(),
@@ -342,14 +264,14 @@ impl Shard {
             },
         };
         let names: Vec<(String, String)> = self
-            .tensors
+            .parameters
             .keys()
             .filter_map(|name| Some((name.clone(), inside(name)?)))
             .collect();
         let parameters = names
             .iter()
             .filter_map(|(name, inside)| {
-                let mut tensor = self.tensors.remove(name)?;
+                let mut tensor = self.parameters.remove(name)?.in_f32();
                 tensor.name.clone_from(inside);
                 Some(tensor)
             })
@@ -377,7 +299,7 @@ impl Shard {
     /// # Errors
     /// [`WeightsError::Parameters`], listing everything that disagrees.
     pub fn finish(mut self) -> Result<(), WeightsError> {
-        self.error.unexpected.extend(self.tensors.into_keys());
+        self.error.unexpected.extend(self.parameters.into_keys());
         let error = self.error;
         if error.missing.is_empty() && error.unexpected.is_empty() && error.mismatched.is_empty() {
             return Ok(());
@@ -390,6 +312,24 @@ impl Source for Shard {
     fn fill<M: Module>(&mut self, mut module: M, path: &str) -> M {
         self.fill_in_place(&mut module, path);
         module
+    }
+
+    fn rows(&mut self, path: &str, shape: [usize; 2], mut take: impl FnMut(&[f32])) -> bool {
+        let Some(parameter) = self.parameters.get(path) else {
+            return false;
+        };
+        // What does not fit is left for the module to refuse.
+        if parameter.shape() != shape {
+            return false;
+        }
+        let Ok(rows) = parameter.rows() else {
+            return false;
+        };
+        for part in rows {
+            take(&part);
+        }
+        self.parameters.remove(path);
+        true
     }
 }
 

@@ -18,31 +18,43 @@ enum Table {
 }
 
 impl Embedding {
-    /// `values`: rows of `width`.
+    /// A table without rows, with room for so many of `width` values.
+    ///
+    /// # Panics
+    /// Where `width` is 0.
+    pub fn new([rows, width]: [usize; 2], precision: Precision) -> Self {
+        assert!(width > 0, "rows of no values");
+        let size = rows * width;
+        let table = match precision {
+            Precision::F32 => Table::Float(Vec::with_capacity(size)),
+            Precision::Int8 => Table::Integer(Vec::with_capacity(size), Vec::with_capacity(rows)),
+        };
+        Self { width, table }
+    }
+
+    /// Adds rows, one after the other in `values`.
     ///
     /// # Panics
     /// Where `values` is not whole rows.
-    pub fn new(values: &[f32], width: usize, precision: Precision) -> Self {
-        assert!(width > 0 && values.len().is_multiple_of(width), "{width}");
-        let table = match precision {
-            Precision::F32 => Table::Float(values.to_vec()),
-            Precision::Int8 => {
-                let mut codes = vec![0; values.len()];
-                let mut scales = vec![0.0; values.len() / width];
-                let rows = values
-                    .chunks_exact(width)
-                    .zip(codes.chunks_exact_mut(width));
-                for ((row, codes), scale) in rows.zip(&mut scales) {
-                    *scale = largest(row) / 127.0;
-                    let inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
+    pub fn add(&mut self, values: &[f32]) {
+        let width = self.width;
+        assert!(values.len().is_multiple_of(width), "not rows of {width}");
+        match &mut self.table {
+            Table::Float(table) => table.extend_from_slice(values),
+            Table::Integer(table, scales) => {
+                let before = table.len();
+                table.resize(before + values.len(), 0);
+                let codes = table[before..].chunks_exact_mut(width);
+                for (row, codes) in values.chunks_exact(width).zip(codes) {
+                    let scale = largest(row) / 127.0;
+                    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
                     for (value, code) in row.iter().zip(codes) {
                         *code = (value * inverse).round_ties_even() as i8;
                     }
+                    scales.push(scale);
                 }
-                Table::Integer(codes, scales)
             }
-        };
-        Self { width, table }
+        }
     }
 
     /// Row `index` into `out`.
@@ -79,7 +91,9 @@ mod tests {
     fn rows_come_back_in_either_form() {
         let values = numbers(5 * 12, 1);
         for (precision, tolerance) in [(Precision::F32, 0.0), (Precision::Int8, 1.0 / 250.0)] {
-            let table = Embedding::new(&values, 12, precision);
+            let mut table = Embedding::new([5, 12], precision);
+            table.add(&values[..24]);
+            table.add(&values[24..]);
             let mut row = vec![0.0; 12];
             for (index, expected) in values.chunks(12).enumerate() {
                 table.read(index, &mut row);

@@ -63,9 +63,13 @@ impl CpuBert {
     ) -> Self {
         let epsilon = config.bert.layer_norm_eps as f32;
         let hidden = config.bert.hidden_size;
-        // The largest first, while nothing else is there.
-        let words = source.fill(bert.word_embeddings, "word_embeddings");
-        let words = Embedding::new(&values(words.weight.into_value()), hidden, precision);
+        // The vocabulary is half of a small model, and in f32 larger than all that is kept of it.
+        let table = [config.bert.vocab_size, hidden];
+        let mut words = Embedding::new(table, precision);
+        if !source.rows("word_embeddings.weight", table, |rows| words.add(rows)) {
+            let table = source.fill(bert.word_embeddings, "word_embeddings");
+            words.add(&values(table.weight.into_value()));
+        }
         let segments = source.fill(bert.token_type_embeddings, "token_type_embeddings");
         let segment = of(&segments.weight);
         let positions = source.fill(bert.position_embeddings, "position_embeddings");

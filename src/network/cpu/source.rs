@@ -12,7 +12,13 @@ pub trait Source {
     /// kept in mind, for whoever has the source to ask.
     fn fill<M: Module>(&mut self, module: M, path: &str) -> M;
 
-    /// The same for each of a list.
+    /// Gives the rows of the table at `path` to `take`, some at a time; false, and nothing is given, where
+    /// the module has them, or the table is not of this shape.
+    fn rows(&mut self, _path: &str, _shape: [usize; 2], _take: impl FnMut(&[f32])) -> bool {
+        false
+    }
+
+    /// As [`Self::fill`], for each of a list.
     fn fill_each<'a, M: Module + 'a>(
         &'a mut self,
         modules: Vec<M>,
