@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from augment import IGNORE, RECOLOURED, Cutout, paste_vehicles, photometric
 from expressions import ATTRIBUTES, ELSEWHERE, LABELS, draw
-from relations import PAIRINGS, points_of_relations, related
+from relations import ABSENCE_UNCERTAIN, PAIRINGS, certain, points_of_relations, related
 from triplets import TripletSampler, reworded
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
@@ -222,7 +222,7 @@ class CropSampler:
         rng = self.rng
         others = [c for c in scene.concepts + list(scene.attributes) if c not in asked]
         present = [c for c in others if np.isin(label, LABELS[ATTRIBUTES[c][0] if c in ATTRIBUTES else c]).any()]
-        absent = [c for c in others if c not in present]
+        absent = [c for c in others if c not in present and c not in ABSENCE_UNCERTAIN.get(scene.source, ())]
         never = [c for c in NEVER.get(scene.source, []) if c not in asked]
         for choice, odds in ((present, 0.5), (absent, 0.75), (never, 0.6)):
             if choice and rng.random() < odds:
@@ -329,7 +329,8 @@ class CropSampler:
             if not relation and kind > 1 - MOSAIC:
                 image = self.mosaic(scene, image, concepts, targets)
             elif relation or scene.relates and rng.random() < RELATED:
-                self.ask_relations(related(label, scene.concepts, scene.gsd, size / (box[2] - box[0])), expressions, targets, relation)
+                found = related(label, scene.concepts, scene.gsd, size / (box[2] - box[0]))
+                self.ask_relations(certain(found, scene.source), expressions, targets, relation)
         palette = rng.choice(self.scenes).palette
         return photometric(image, rng, palette, self.recoloured), image, expressions, targets
 

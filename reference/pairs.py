@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from aerial import NEVER, Scene, normalise, target, tensor
 from augment import IGNORE
 from expressions import LABELS, TextFeatures
+from relations import ABSENCE_UNCERTAIN
 from rrsis_twin import Rrsis
 from triplets import TripletScene, load_triplets
 
@@ -30,7 +31,8 @@ def absent_pairs(scenes: list[Scene], limit: int) -> list[Pair]:
     """Targets that are certainly absent: labelled classes without a pixel, and what a source never shows; evenly spaced."""
     pairs = []
     for s in scenes:
-        known = [c for c in s.concepts if not np.isin(np.asarray(s.label), LABELS[c]).any()]
+        unsure = ABSENCE_UNCERTAIN.get(s.source, ())
+        known = [c for c in s.concepts if c not in unsure and not np.isin(np.asarray(s.label), LABELS[c]).any()]
         pairs += [Pair(s, c, c, target(np.asarray(s.label), c)) for c in known + NEVER.get(s.source, [])[:1]]
     return [pairs[round(i * (len(pairs) - 1) / (limit - 1))] for i in range(limit)]
 

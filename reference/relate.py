@@ -26,7 +26,7 @@ from aerial import CropSampler, cutouts, load_split, normalise, tensor
 from augment import IGNORE, photometric
 from expressions import ELSEWHERE, LABELS, TextFeatures, draw
 from pairs import held_out, validate
-from relations import MIN_PIXELS, PAIRINGS, related
+from relations import ABSENCE_UNCERTAIN, MIN_PIXELS, PAIRINGS, certain, related
 from rrsis_twin import Rrsis
 from rrsis_twin.decoder import upsample
 from rrsis_twin.model import Segmenter
@@ -93,11 +93,11 @@ class Questions:
             box = sampler.box(scene, size, rng.choice(points) if rng.random() < 0.9 else None)
             cut = sampler.cutter(box, size)
             label = np.array(cut(scene.label))
-            found = related(label, scene.concepts, scene.gsd, size / (box[2] - box[0]))
+            found = certain(related(label, scene.concepts, scene.gsd, size / (box[2] - box[0])), scene.source)
             if found:
                 break
         asked: list[tuple[str, np.ndarray | None]] = [*sampler.relations(found, self.per_image - 1, first)]
-        nowhere = to_nowhere(label, scene.concepts)
+        nowhere = to_nowhere(label, [c for c in scene.concepts if c not in ABSENCE_UNCERTAIN.get(scene.source, ())])
         if nowhere and (rng.random() < NOWHERE or len(asked) < self.per_image - 1):
             asked = [*asked[:self.per_image - 2], (reworded(rng.choice(nowhere), rng), np.zeros_like(label))]
         while len(asked) < self.per_image:

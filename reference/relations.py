@@ -29,6 +29,8 @@ PAIRINGS = [
 ]
 #: fewest pixels of a target, and the largest share of its subject: beyond that it says no more than the category
 MIN_PIXELS, MAX_SHARE = 64, 0.95
+#: source -> classes that it outlines only where they cover much: nothing is absent for want of them (src/dataset/triplets.rs)
+ABSENCE_UNCERTAIN = {"dubai": ("vegetation",)}
 
 
 def outline(mask: np.ndarray) -> np.ndarray:
@@ -85,6 +87,12 @@ def related(label: np.ndarray, concepts: list[str], gsd: float | None, scale: fl
                     continue
                 found.append((f"{subject} {relation} the {reference}", target))
     return found
+
+
+def certain(found: list[tuple[str, np.ndarray]], source: str) -> list[tuple[str, np.ndarray]]:
+    """Without the relations that may have a target where the labels of a source have none."""
+    unsure = ABSENCE_UNCERTAIN.get(source, ())
+    return [(e, t) for e, t in found if (t == 1).any() or not any(c in e for c in unsure)]
 
 
 def points_of_relations(label: np.ndarray, concepts: list[str], gsd: float | None, most: int = 200) -> list[tuple[str, np.ndarray]]:

@@ -293,14 +293,24 @@ impl Scenes {
     }
 
     fn add(&self, name: &str, annotated: &[&str], label: impl Fn(u32, u32) -> u8) -> PathBuf {
-        let base = self.0.path().join("val/drawn").join(name);
+        self.add_of("drawn", name, annotated, label)
+    }
+
+    fn add_of(
+        &self,
+        source: &str,
+        name: &str,
+        annotated: &[&str],
+        label: impl Fn(u32, u32) -> u8,
+    ) -> PathBuf {
+        let base = self.0.path().join("val").join(source).join(name);
         fs::create_dir_all(base.parent().unwrap()).unwrap();
         let jpeg = encoded(&pattern(40, 30), 40, 30, ImageFormat::Jpeg);
         fs::write(base.with_extension("jpg"), jpeg).unwrap();
         let labels = image::GrayImage::from_fn(40, 30, |x, y| image::Luma([label(x, y)]));
         labels.save(base.with_extension("png")).unwrap();
         let json = serde_json::json!({
-            "source": "drawn", "license": "CC0", "attribution": "the test", "gsd_m": null,
+            "source": source, "license": "CC0", "attribution": "the test", "gsd_m": null,
             "annotated": annotated, "instances": [],
         });
         fs::write(base.with_extension("json"), json.to_string()).unwrap();
@@ -412,6 +422,35 @@ fn absent_expressions_are_few_and_the_same_each_time() {
     fs::remove_dir_all(&out).unwrap();
     scenes.build().unwrap();
     assert_eq!(fs::read(out.join("output_phrase_val.txt")).unwrap(), first);
+}
+
+/// Labels of the satellite scenes leave out what grows in gardens and beside roads.
+#[test]
+fn what_a_source_outlines_only_where_it_covers_much_is_never_absent() {
+    let annotated = ["building", "road", "water", "vegetation", "bare land"];
+    // Buildings and road, and nothing else.
+    let label = |x: u32, _: u32| if x < 12 { 1 } else { 9 };
+    for (source, asked) in [("drawn", true), ("dubai", false)] {
+        let scenes = Scenes::new();
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            scenes.add_of(source, name, &annotated, label);
+        }
+        let (out, summary) = scenes.build().unwrap();
+        let absent: Vec<String> = expressions(&out)
+            .into_iter()
+            .filter(|(_, pixels)| *pixels == 0)
+            .map(|(expression, _)| expression)
+            .collect();
+        assert_eq!(absent.len(), summary.absent);
+        assert!(absent.iter().any(|expression| expression == "water"));
+        let named = absent.iter().any(|text| text.contains("vegetation"));
+        assert_eq!(named, asked, "{source}: {absent:?}");
+    }
+    // What is there is asked for all the same.
+    let scenes = Scenes::new();
+    scenes.add_of("dubai", "a", &annotated, |x, _| if x < 12 { 11 } else { 9 });
+    let (out, _) = scenes.build().unwrap();
+    assert!(expressions(&out).contains(&("vegetation".to_owned(), 360)));
 }
 
 #[test]

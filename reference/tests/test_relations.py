@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import aerial  # noqa: E402
 from expressions import LABELS  # noqa: E402
-from relations import points_of_relations, related  # noqa: E402
+from relations import certain, points_of_relations, related  # noqa: E402
 
 BUILDING, ROAD, WATER = (LABELS[c][0] for c in ("building", "road", "water"))
 
@@ -91,6 +91,13 @@ def test_a_class_that_is_not_labelled_throughout_is_not_asked_for() -> None:
     label = scene()
     label[100:] = WATER
     assert not any("water" in e for e, _ in related(label, ["building", "road"], 1.0, 1.0))
+
+
+def test_what_a_source_outlines_only_where_it_covers_much_is_never_absent() -> None:
+    somewhere, nowhere = np.ones((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
+    found = [("building beside the vegetation", nowhere), ("vegetation along the road", somewhere), ("building along the road", nowhere)]
+    assert [e for e, _ in certain(found, "dubai")] == ["vegetation along the road", "building along the road"]
+    assert certain(found, "drawn") == found
 
 
 def against_triplets(data: Path, triplets: Path) -> None:
