@@ -106,7 +106,8 @@ pub fn referrals(scene: &Scene, rules: &Rules) -> Vec<Referral> {
         if rules.extended || term.basis != Basis::Extension {
             let ignore = view.unknown.clone();
             chosen.add(
-                &[term],
+                term,
+                None,
                 term.text.to_owned(),
                 term.kind(),
                 mask.clone(),
@@ -122,7 +123,7 @@ pub fn referrals(scene: &Scene, rules: &Rules) -> Vec<Referral> {
                     let expression = attribute.expression(term);
                     let ignore = union(&uncertain, &view.unknown);
                     let kind = ExpressionKind::Attribute;
-                    chosen.add(&[term], expression, kind, having, ignore);
+                    chosen.add(term, None, expression, kind, having, ignore);
                 }
             }
         }
@@ -173,7 +174,8 @@ fn relations(view: &View, terms: Vec<(&'static Term, Mask)>, rules: &Rules, chos
         let ignore = union(&uncertain, &view.unknown);
         let kind = ExpressionKind::Relation;
         chosen.add(
-            &[related.subject, related.reference],
+            related.subject,
+            Some(related.reference),
             related.expression(),
             kind,
             selected,
@@ -333,18 +335,16 @@ impl<'a> Chosen<'a> {
         }
     }
 
-    /// Adds an expression about some terms, of which the first is meant.
+    /// Adds an expression that means a term, perhaps where it lies at another one.
     fn add(
         &mut self,
-        about: &[&Term],
+        term: &Term,
+        reference: Option<&Term>,
         expression: String,
         kind: ExpressionKind,
         mask: Mask,
         ignore: Mask,
     ) {
-        let Some(term) = about.first() else {
-            return;
-        };
         if self.rules.left_out.contains(&term.text) {
             return;
         }
@@ -365,7 +365,9 @@ impl<'a> Chosen<'a> {
             // The scene's own unknown pixels may be a few; an object in question may not.
             let in_question = referral.ignore.foreground() > self.unknown;
             let ignored = self.unknown as f64 / pixels;
-            let mut classes = about.iter().flat_map(|term| term.classes());
+            let mut classes = term
+                .classes()
+                .chain(reference.into_iter().flat_map(Term::classes));
             let uncertain = classes.any(|class| {
                 let named = (self.scene.origin.source.as_str(), class);
                 self.rules.absence_uncertain.contains(&named)

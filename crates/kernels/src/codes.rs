@@ -1,10 +1,10 @@
 //! Activations in seven bits: rows or maps quantised where products need them.
 
-use crate::simd::{CODE, Code, HIGHEST_CODE, Simd, Task, run};
+use crate::simd::{CODE, Code, Simd, Task, run};
 use crate::team::reserve;
 
 /// Largest code of an activation.
-pub(crate) const HIGHEST: f32 = HIGHEST_CODE as f32;
+pub(crate) const HIGHEST: f32 = CODE as f32;
 
 /// Quantised rows.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +88,15 @@ impl Task for QuantiseRows<'_> {
 pub(crate) fn largest(values: &[f32]) -> f32 {
     let (low, high) = extremes(values);
     if -low > high { -low } else { high }
+}
+
+/// Codes of values as multiples of `scale`, on both sides of 0; all 0 where `scale` is.
+pub(crate) fn quantise_around_zero(values: &[f32], scale: f32, codes: &mut [i8]) {
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    for (value, code) in values.iter().zip(codes) {
+        // Rounded as vectors round.
+        *code = (value * inverse).round_ties_even() as i8;
+    }
 }
 
 /// Smallest and largest value; any number where one is not finite, which [`quantise`] finds out.

@@ -1,6 +1,6 @@
 //! Rows of a table, by their numbers.
 
-use crate::codes::largest;
+use crate::codes::{largest, quantise_around_zero};
 use crate::linear::Precision;
 
 /// A table of rows.
@@ -47,10 +47,7 @@ impl Embedding {
                 let codes = table[before..].chunks_exact_mut(width);
                 for (row, codes) in values.chunks_exact(width).zip(codes) {
                     let scale = largest(row) / 127.0;
-                    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                    for (value, code) in row.iter().zip(codes) {
-                        *code = (value * inverse).round_ties_even() as i8;
-                    }
+                    quantise_around_zero(row, scale, codes);
                     scales.push(scale);
                 }
             }

@@ -1,6 +1,6 @@
 //! Weights in seven bits, packed for products: see [`crate::product8`].
 
-use crate::codes::largest;
+use crate::codes::{largest, quantise_around_zero};
 use crate::product::panel_width;
 use crate::simd::{GROUP, Weight};
 use crate::tall::excess;
@@ -170,11 +170,7 @@ impl Matrix8 {
 fn quantise_weights(values: &[f32], codes: &mut [i8], pairs: &mut Vec<i16>) -> f32 {
     let mut scale = largest(values) / LARGEST;
     loop {
-        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        for (value, code) in values.iter().zip(&mut *codes) {
-            // Rounded as vectors round.
-            *code = (value * inverse).round_ties_even() as i8;
-        }
+        quantise_around_zero(values, scale, codes);
         let excess = excess(codes, pairs);
         if excess <= 1.0 {
             return scale;

@@ -8,7 +8,7 @@
 //! worth their loads, and not so tall that what is written of it at once fills the queue of stores.
 
 use crate::product::Piece;
-use crate::simd::{Code, GROUP, HIGHEST_CODE, Simd, Weight};
+use crate::simd::{CODE, Code, GROUP, Simd, Weight};
 
 /// Rows of a tile.
 pub(crate) const TALL: usize = 16;
@@ -17,7 +17,7 @@ const GROUPS: usize = 4;
 /// Pairs of inputs from a group to the next.
 const STEP: usize = 2;
 /// What eight weights of one sign may come to, for codes up to 127.
-const HEAVIEST: i32 = i16::MAX as i32 / HIGHEST_CODE;
+const HEAVIEST: i32 = i16::MAX as i32 / CODE as i32;
 
 /// By how much codes of an output's weights are too large for sums in 16 bits: at most 1 where all fit.
 /// `pairs`: memory for what is between.

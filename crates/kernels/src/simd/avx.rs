@@ -212,22 +212,18 @@ impl<const DOT: u8> Simd for Avx<DOT> {
         ones: __m256i,
     ) -> __m256i {
         unsafe {
-            if DOT == PAIRS {
-                let pairs = [
-                    _mm256_maddubs_epi16(codes[0], a),
-                    _mm256_maddubs_epi16(codes[1], b),
-                    _mm256_maddubs_epi16(codes[2], c),
-                    _mm256_maddubs_epi16(codes[3], d),
-                ];
-                let halves = [
-                    _mm256_add_epi16(pairs[0], pairs[1]),
-                    _mm256_add_epi16(pairs[2], pairs[3]),
-                ];
-                let eights = _mm256_add_epi16(halves[0], halves[1]);
-                return _mm256_add_epi32(sums, _mm256_madd_epi16(eights, ones));
-            }
-            let sums = Self::dot_twice(sums, [a, b], [codes[0], codes[1]], ones);
-            Self::dot_twice(sums, [c, d], [codes[2], codes[3]], ones)
+            let pairs = [
+                _mm256_maddubs_epi16(codes[0], a),
+                _mm256_maddubs_epi16(codes[1], b),
+                _mm256_maddubs_epi16(codes[2], c),
+                _mm256_maddubs_epi16(codes[3], d),
+            ];
+            let halves = [
+                _mm256_add_epi16(pairs[0], pairs[1]),
+                _mm256_add_epi16(pairs[2], pairs[3]),
+            ];
+            let eights = _mm256_add_epi16(halves[0], halves[1]);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(eights, ones))
         }
     }
     #[inline(always)]

@@ -42,8 +42,6 @@ pub(crate) use stored::{Code, GROUP, Weight};
 
 /// The bits of a code.
 pub(crate) const CODE: u32 = 127;
-/// Largest code of an activation.
-pub(crate) const HIGHEST_CODE: i32 = CODE as i32;
 
 /// Vectors of [`Simd::LANES`] floats and as many 32-bit integers.
 ///

@@ -172,7 +172,7 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     unsafe fn along() -> v128 {
         match PAIRS {
             true => i16x8_splat(std::hint::black_box(1)),
-            false => i32x4_splat(0),
+            false => i16x8_splat(1),
         }
     }
     #[inline(always)]
@@ -208,20 +208,14 @@ impl<const PAIRS: bool> Simd for Wasm<PAIRS> {
     #[inline(always)]
     unsafe fn dot_four(sums: v128, weights: [v128; 4], codes: [v128; 4], along: v128) -> v128 {
         let [a, b, c, d] = weights;
-        if PAIRS {
-            let pairs = [
-                i16x8_relaxed_dot_i8x16_i7x16(a, codes[0]),
-                i16x8_relaxed_dot_i8x16_i7x16(b, codes[1]),
-                i16x8_relaxed_dot_i8x16_i7x16(c, codes[2]),
-                i16x8_relaxed_dot_i8x16_i7x16(d, codes[3]),
-            ];
-            let eights = i16x8_add(i16x8_add(pairs[0], pairs[1]), i16x8_add(pairs[2], pairs[3]));
-            return i32x4_add(sums, i32x4_dot_i16x8(eights, along));
-        }
-        unsafe {
-            let sums = Self::dot_twice(sums, [a, b], [codes[0], codes[1]], along);
-            Self::dot_twice(sums, [c, d], [codes[2], codes[3]], along)
-        }
+        let pairs = [
+            i16x8_relaxed_dot_i8x16_i7x16(a, codes[0]),
+            i16x8_relaxed_dot_i8x16_i7x16(b, codes[1]),
+            i16x8_relaxed_dot_i8x16_i7x16(c, codes[2]),
+            i16x8_relaxed_dot_i8x16_i7x16(d, codes[3]),
+        ];
+        let eights = i16x8_add(i16x8_add(pairs[0], pairs[1]), i16x8_add(pairs[2], pairs[3]));
+        i32x4_add(sums, i32x4_dot_i16x8(eights, along))
     }
     #[inline(always)]
     unsafe fn to_floats(values: v128) -> v128 {
