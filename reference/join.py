@@ -25,6 +25,7 @@ from aerial import CropSampler, cutouts, load_split, normalise
 from augment import RECOLOURED
 from expressions import TextFeatures
 from pairs import held_out, validate
+from precision import halves
 from rrsis_twin import Rrsis
 from rrsis_twin.config import CnnConfig
 from rrsis_twin.decoder import masked_mean, upsample
@@ -130,7 +131,7 @@ def main() -> None:
         # Depthwise convolutions of halves have slow gradients on CPUs.
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             maps = net.model.cnn(pixels)
-        with torch.autocast(device, torch.bfloat16):
+        with halves(device):
             term = net.model.cnn_decoder(maps, sentence)
         return F.pad(term.float() + PRIOR, (0, 0, 0, 0, 1, 0)), maps
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from aerial import NEVER, Scene, normalise, target, tensor
 from augment import IGNORE
 from expressions import LABELS, TextFeatures
+from precision import halves
 from relations import ABSENCE_UNCERTAIN
 from rrsis_twin import Rrsis
 from triplets import TripletScene, load_triplets
@@ -96,7 +97,7 @@ def predict(net: Rrsis, text: TextFeatures, images: list[Image.Image], expressio
     n = net.config.image_size
     squares = torch.stack([tensor(i if i.size == (n, n) else i.resize((n, n), Image.BILINEAR)) for i in images])
     lang, mask = text(expressions)
-    with torch.autocast(device, torch.bfloat16):
+    with halves(device):
         logits = net.model(normalise(squares.to(device)), lang, mask).float()
     whole = (F.interpolate(l[None], size=i.size[::-1], mode="bilinear", align_corners=False)[0] for l, i in zip(logits, images, strict=True))
     return [(l[1] > l[0]).cpu().numpy() for l in whole]

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from aerial import SCALE, normalise
 from augment import IGNORE
 from expressions import LABELS
+from precision import halves
 from rrsis_twin import Rrsis, RrsisConfig
 from teacher import Distillation, Teacher
 from train import learning_rate, parameter_groups, save, set_drop_path
@@ -225,7 +226,7 @@ def main() -> None:
         with torch.no_grad():
             clean, labels, known = cut(atlas, o.size, o.crops, net.config.image_size)
             seen, clean = (normalise(255 * x).contiguous(memory_format=torch.channels_last) for x in (recoloured(clean), clean))
-        with torch.autocast(device, torch.bfloat16):
+        with halves(device):
             encodings = encode(seen)
         by_cnn, by_class = distillation(encodings, teacher(clean)), heads(encodings, labels, known)
         optimiser.zero_grad(set_to_none=True)

@@ -26,6 +26,7 @@ from aerial import CropSampler, cutouts, load_split, normalise, tensor
 from augment import IGNORE, photometric
 from expressions import ELSEWHERE, LABELS, TextFeatures, draw
 from pairs import held_out, validate
+from precision import halves
 from relations import ABSENCE_UNCERTAIN, MIN_PIXELS, PAIRINGS, certain, related
 from rrsis_twin import Rrsis
 from rrsis_twin.decoder import upsample
@@ -189,11 +190,11 @@ def main() -> None:
         return before + time.monotonic() - started
 
     def answer(model: Segmenter, part: tuple[list[Tensor], Tensor, int, int], lang: Tensor, mask: Tensor) -> Tensor:
-        with torch.autocast(device, torch.bfloat16):
+        with halves(device):
             return upper(model, *part, lang, mask).float()
 
     def first_part(pixels: Tensor, lang: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor, int, int]:
-        with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+        with torch.no_grad(), halves(device):
             return lower(net.model, pixels, lang, mask)
 
     def look() -> None:

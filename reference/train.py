@@ -24,6 +24,7 @@ from aerial import Batches, CropSampler, cutouts, load_split, normalise
 from augment import IGNORE
 from expressions import TextFeatures
 from pairs import absent_pairs, labelled_pairs, triplet_pairs, validate, validation_pairs
+from precision import halves
 from rrsis_twin import Rrsis, RrsisConfig
 from rrsis_twin.bert import load_minilm
 from rrsis_twin.decoder import upsample
@@ -211,7 +212,7 @@ def main() -> None:
             save(o.out / "best.pth", checkpoint())
 
     def forward(pixels: Tensor, lang: Tensor, mask: Tensor, asked: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        with torch.autocast(device, torch.bfloat16):
+        with halves(device):
             low, encodings = net.model.low_resolution_and_encodings(pixels, lang, mask)
         found = heads(encodings, asked, targets) if o.concepts else targets.new_zeros((), dtype=torch.float32)
         return loss_of(upsample(low.float(), targets.shape[1:]), targets), found, encodings
