@@ -7,11 +7,13 @@
 //! | `serve` | builds, then serves `dist/` on 127.0.0.1 |
 //! | `test` | runs every test, those in the browser too |
 //! | `bench` | measures masks in the browser, beside other builds of the site |
+//! | `count` | counts the instructions of a start and of a mask |
 //! | `fuzz` | looks for what breaks the readers of files and text |
 //! | `wasm-cargo` | plain cargo for wasm32, with the flags of the browser build |
 
 mod bench;
 mod build;
+mod count;
 mod fuzz;
 mod process;
 mod serve;
@@ -104,6 +106,14 @@ enum Command {
         #[command(flatten)]
         selection: build::Selection,
     },
+    /// Build the site and count the instructions of WebAssembly that a start and a mask take, in Node
+    Count {
+        /// Count in dist/ as it is
+        #[arg(long)]
+        no_build: bool,
+        #[command(flatten)]
+        selection: build::Selection,
+    },
     /// Fuzz what reads files and text of strangers (needs cargo-fuzz); stops at the first finding
     Fuzz {
         /// Targets [default: all of them]
@@ -183,6 +193,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 json,
             },
         )?,
+        Command::Count {
+            no_build,
+            selection,
+        } => count::run(&workspace, (!no_build).then_some(&selection))?,
         Command::Fuzz { targets, minutes } => fuzz::run(&workspace, &targets, minutes)?,
         Command::WasmCargo { arguments } => build::wasm_cargo(&workspace, &arguments)?,
     }

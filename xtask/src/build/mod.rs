@@ -1,10 +1,13 @@
 //! The browser build: cargo, wasm-bindgen, wasm-opt, size budgets, static site.
 
 mod assemble;
+mod count;
 mod module;
 mod size;
 
 use std::path::Path;
+
+pub use count::counting_copy;
 
 use anyhow::{Result, bail};
 

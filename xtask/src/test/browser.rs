@@ -23,13 +23,15 @@ pub struct Browsers {
 ///
 /// The tests get, as environment variables, the site's URL (`RRSIS_SITE_URL`) and directory
 /// (`RRSIS_DIST`), the native program (`RRSIS_BIN`), the browsers (`CHROMIUM`, `FIREFOX`), the
-/// file for skipped tests (`RRSIS_SKIP_LOG`) and where to leave screenshots (`RRSIS_TEST_OUTPUT`).
+/// file for skipped tests (`RRSIS_SKIP_LOG`) and where to leave screenshots (`RRSIS_TEST_OUTPUT`); and
+/// `counting`, the folder with a module that counts its instructions (`RRSIS_COUNTING`).
 pub fn run(
     session: &Session<'_>,
     node: &Node,
     browsers: &Browsers,
     binary: &Path,
     site: &Path,
+    counting: Option<&Path>,
 ) -> Result<Count> {
     let dir = session.workspace.web_tests();
     let mut files = Vec::new();
@@ -64,6 +66,9 @@ pub fn run(
         .env("RRSIS_SKIP_LOG", &session.skip_log)
         .env("RRSIS_TEST_OUTPUT", &output)
         .stdin(Stdio::null());
+    if let Some(counting) = counting {
+        command.env("RRSIS_COUNTING", counting);
+    }
     if let Some(firefox) = &browsers.firefox {
         command.env("FIREFOX", firefox);
     }

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::build;
+use crate::count;
 use crate::setup;
 use crate::workspace::Workspace;
 use summary::Summary;
@@ -77,5 +78,13 @@ fn in_browser(session: &Session<'_>, selection: &build::Selection) -> Result<sum
     let site = session.scratch.join("site");
     build::site(session.workspace, selection, &site)?;
     let browsers = browser::Browsers { chromium, firefox };
-    browser::run(session, &node, &browsers, &binary, &site)
+    let counting = count::module(session.workspace, selection, &site)?;
+    browser::run(
+        session,
+        &node,
+        &browsers,
+        &binary,
+        &site,
+        counting.as_deref(),
+    )
 }
