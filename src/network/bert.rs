@@ -8,8 +8,7 @@ use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, L
 use burn::tensor::{Device, Int, Tensor};
 
 use super::config::BertConfig;
-use super::differentiable::gelu;
-use super::kernels::softmax;
+use super::kernels::{add_linear, layer_norm, linear_gelu, softmax};
 use super::trace::Trace;
 
 /// Word pieces to contextual word features.
@@ -20,6 +19,9 @@ pub struct Bert {
     pub(super) token_type_embeddings: Embedding,
     pub(super) embedding_norm: LayerNorm,
     pub(super) layers: Vec<BertLayer>,
+    /// Of its layer normalisations.
+    #[module(skip)]
+    pub(super) epsilon: f64,
 }
 
 /// One transformer layer.
@@ -35,6 +37,8 @@ pub struct BertLayer {
     pub(super) output_norm: LayerNorm,
     #[module(skip)]
     pub(super) heads: usize,
+    #[module(skip)]
+    pub(super) epsilon: f64,
 }
 
 impl Bert {
@@ -52,6 +56,7 @@ impl Bert {
             layers: (0..config.num_hidden_layers)
                 .map(|_| BertLayer::new(config, device))
                 .collect(),
+            epsilon: config.layer_norm_eps,
         }
     }
 
@@ -67,7 +72,7 @@ impl Bert {
         let embedded = self.word_embeddings.forward(ids)
             + self.position_embeddings.forward(positions)
             + self.token_type_embeddings.forward(segments);
-        let mut hidden = self.embedding_norm.forward(embedded);
+        let mut hidden = layer_norm(&self.embedding_norm, self.epsilon, embedded);
         trace.record(|| "bert.embeddings".into(), &hidden);
 
         // Large and negative, not infinite: an all-padding row must not become NaN.
@@ -100,6 +105,7 @@ impl BertLayer {
             output: linear(config.intermediate_size, hidden),
             output_norm: norm(),
             heads: config.num_attention_heads,
+            epsilon: config.layer_norm_eps,
         }
     }
 
@@ -120,11 +126,10 @@ impl BertLayer {
             .matmul(value)
             .swap_dims(1, 2)
             .reshape([batch, words, width]);
-        let attended = self
-            .attention_norm
-            .forward(self.attention_output.forward(context) + hidden);
-        let expanded = gelu(self.intermediate.forward(attended.clone()));
-        self.output_norm
-            .forward(self.output.forward(expanded) + attended)
+        let attended = add_linear(&self.attention_output, context, hidden);
+        let attended = layer_norm(&self.attention_norm, self.epsilon, attended);
+        let expanded = linear_gelu(&self.intermediate, attended.clone());
+        let output = add_linear(&self.output, expanded, attended);
+        layer_norm(&self.output_norm, self.epsilon, output)
     }
 }

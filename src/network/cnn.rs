@@ -15,7 +15,9 @@ use burn::tensor::{Device, Tensor};
 use rrsis_kernels::padding;
 
 use super::config::{CnnConfig, NetworkConfig};
-use super::differentiable::{gelu, upsample};
+use super::differentiable::upsample;
+use super::gpu;
+use super::kernels::{EPSILON, layer_norm, linear_gelu};
 use super::model::LanguageFeatures;
 
 /// What is above it is cut off (ReLU6).
@@ -114,6 +116,10 @@ impl Cnn {
 
 impl InvertedResidual {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        gpu::inverted_residual(self, &input).unwrap_or_else(|| self.by_operations(input))
+    }
+
+    fn by_operations(&self, input: Tensor<4>) -> Tensor<4> {
         let wide = match &self.expand {
             Some(expand) => relu6(expand.forward(input.clone())),
             None => input.clone(),
@@ -130,8 +136,14 @@ impl CnnGate {
     /// What of a map every expression shares: `[batch, channels, height, width]` to
     /// `[batch, width, height, width]`.
     fn see(&self, map: Tensor<4>) -> Tensor<4> {
-        let pixels = map.permute([0, 2, 3, 1]);
-        gelu(self.visual.forward(self.norm.forward(pixels))).permute([0, 3, 1, 2])
+        let [batch, channels, height, width] = map.dims();
+        let pixels = map
+            .permute([0, 2, 3, 1])
+            .reshape([batch, height * width, channels]);
+        let seen = linear_gelu(&self.visual, layer_norm(&self.norm, EPSILON, pixels));
+        let [_, _, channels] = seen.dims();
+        seen.reshape([batch, height, width, channels])
+            .permute([0, 3, 1, 2])
     }
 
     /// What the expression lets through, for each role. `sentence`: `[batch, 1, hidden]`.

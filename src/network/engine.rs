@@ -101,7 +101,11 @@ impl VisionEngine {
             let workspace = Mutex::new(Workspace::new(team));
             Self::Cpu(Box::new(network), Box::new(workspace))
         } else {
-            Self::Operations(Box::new(source.fill(network, "")), device.clone())
+            let mut network = source.fill(network, "");
+            if !device.is_autodiff() {
+                network.swin.keep_position_biases(device);
+            }
+            Self::Operations(Box::new(network), device.clone())
         }
     }
 

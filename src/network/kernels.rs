@@ -1,10 +1,12 @@
-//! The functions that go through every value, by our own code where the CPU computes and no gradient is
-//! asked for; by burn's operations everywhere else, which say what they must give.
+//! The functions that go through every value, by our own code where no gradient is asked for; by burn's
+//! operations everywhere else, which say what they must give.
 
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation;
 use burn::tensor::{Device, Tensor, TensorData};
 use rrsis_kernels::AttentionBias;
 
+use super::gpu;
 use crate::platform;
 
 /// Whether a device's values can be had at once, and nobody wants gradients of them.
@@ -23,13 +25,28 @@ fn changed<const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [f32])) -
     Tensor::from_data(data, &device)
 }
 
+/// Epsilon of the layer normalisations on the vision side: burn's and PyTorch's default.
+pub(super) const EPSILON: f64 = 1e-5;
+
+/// Layer normalisation over the last axis. `epsilon`: what `norm` was made with, which burn does not tell.
+pub(super) fn layer_norm<const D: usize>(
+    norm: &LayerNorm,
+    epsilon: f64,
+    input: Tensor<D>,
+) -> Tensor<D> {
+    norm.beta
+        .as_ref()
+        .and_then(|beta| gpu::layer_norm(&input, &norm.gamma.val(), &beta.val(), epsilon))
+        .unwrap_or_else(|| norm.forward(input))
+}
+
 /// Softmax over the last axis.
 pub(super) fn softmax<const D: usize>(scores: Tensor<D>) -> Tensor<D> {
     let row = scores.dims()[D - 1];
     if row > 0 && is_plain_cpu(&scores.device()) {
         changed(scores, |values| rrsis_kernels::softmax(values, row))
     } else {
-        activation::softmax(scores, D - 1)
+        gpu::softmax(&scores).unwrap_or_else(|| activation::softmax(scores, D - 1))
     }
 }
 
@@ -41,8 +58,19 @@ pub(super) fn gelu<const D: usize>(
     if is_plain_cpu(&input.device()) {
         changed(input, rrsis_kernels::gelu)
     } else {
-        otherwise(input)
+        gpu::gelu(&input).unwrap_or_else(|| otherwise(input))
     }
+}
+
+/// GELU of what a linear layer gives: `[batch, rows, inputs]` to `[batch, rows, outputs]`.
+pub(super) fn linear_gelu(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
+    gpu::linear_gelu(linear, &input)
+        .unwrap_or_else(|| super::differentiable::gelu(linear.forward(input)))
+}
+
+/// `onto`, and what a linear layer gives: both `[batch, rows, outputs]`.
+pub(super) fn add_linear(linear: &Linear, input: Tensor<3>, onto: Tensor<3>) -> Tensor<3> {
+    gpu::add_linear(linear, &input, &onto).unwrap_or_else(|| onto + linear.forward(input))
 }
 
 /// Softmax of the scores of attention inside windows.

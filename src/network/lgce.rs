@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::config::{CrossScale, LgceConfig, NetworkConfig};
 use super::differentiable::gelu;
-use super::kernels::softmax;
+use super::kernels::{EPSILON, add_linear, layer_norm, softmax};
 use super::mlp::Mlp;
 use super::model::LanguageFeatures;
 use super::swin::TokenMap;
@@ -188,12 +188,12 @@ pub struct TransformerLayer {
 impl TransformerLayer {
     fn new(channels: usize, heads: usize, mlp_ratio: f64, device: &Device) -> Self {
         Self {
-            norm1: layer_norm(channels, device),
+            norm1: new_norm(channels, device),
             qkv: LinearConfig::new(channels, 3 * channels)
                 .with_bias(false)
                 .init(device),
             proj: LinearConfig::new(channels, channels).init(device),
-            norm2: layer_norm(channels, device),
+            norm2: new_norm(channels, device),
             mlp: Mlp::new(channels, mlp_ratio, device),
             heads,
         }
@@ -201,11 +201,14 @@ impl TransformerLayer {
 
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
         let [_, _, channels] = tokens.dims();
-        let qkv = self.qkv.forward(self.norm1.forward(tokens.clone()));
+        let qkv = self
+            .qkv
+            .forward(layer_norm(&self.norm1, EPSILON, tokens.clone()));
         let part = |index: usize| qkv.clone().narrow(2, index * channels, channels);
         let attended = multi_head_attention(part(0), part(1), part(2), self.heads);
-        let tokens = tokens + self.proj.forward(attended);
-        tokens.clone() + self.mlp.forward(self.norm2.forward(tokens))
+        let tokens = add_linear(&self.proj, attended, tokens);
+        let normed = layer_norm(&self.norm2, EPSILON, tokens.clone());
+        self.mlp.add_to(tokens, normed)
     }
 }
 
@@ -229,15 +232,15 @@ impl CrossScaleFusion {
     fn new(from: usize, to: usize, heads: usize, cross_scale: CrossScale, device: &Device) -> Self {
         let without_bias = || LinearConfig::new(to, to).with_bias(false).init(device);
         Self {
-            project_norm: layer_norm(from, device),
+            project_norm: new_norm(from, device),
             project: LinearConfig::new(from, to).init(device),
-            norm: layer_norm(to, device),
+            norm: new_norm(to, device),
             query: without_bias(),
             key: without_bias(),
             value: without_bias(),
             proj: LinearConfig::new(to, to).init(device),
             revert: (cross_scale == CrossScale::Upstream).then(|| Revert {
-                norm: layer_norm(to, device),
+                norm: new_norm(to, device),
                 linear: LinearConfig::new(to, from).init(device),
             }),
             heads,
@@ -247,14 +250,15 @@ impl CrossScaleFusion {
     /// The other scale's language token at this scale's width: `[batch, 1, from]` to
     /// `[batch, 1, to]`.
     fn project(&self, token: Tensor<3>) -> Tensor<3> {
-        self.project.forward(gelu(self.project_norm.forward(token)))
+        self.project
+            .forward(gelu(layer_norm(&self.project_norm, EPSILON, token)))
     }
 
     /// Eq. (4) and (5): `token` (projected) and the visual tokens of `tokens` attend to each
     /// other; all come back, `[batch, 1 + positions, to]`.
     fn update_all(&self, token: Tensor<3>, tokens: Tensor<3>) -> Tensor<3> {
         let sequence = with_language_token(token, tokens);
-        let normed = self.norm.forward(sequence.clone());
+        let normed = layer_norm(&self.norm, EPSILON, sequence.clone());
         sequence + self.attend(normed.clone(), normed)
     }
 
@@ -285,11 +289,12 @@ pub struct Revert {
 
 impl Revert {
     fn forward(&self, token: Tensor<3>) -> Tensor<3> {
-        self.linear.forward(gelu(self.norm.forward(token)))
+        self.linear
+            .forward(gelu(layer_norm(&self.norm, EPSILON, token)))
     }
 }
 
-fn layer_norm(channels: usize, device: &Device) -> LayerNorm {
+fn new_norm(channels: usize, device: &Device) -> LayerNorm {
     LayerNormConfig::new(channels).init(device)
 }
 

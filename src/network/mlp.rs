@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::differentiable::gelu;
+use super::kernels::{add_linear, linear_gelu};
 
 /// Linear, exact GELU, linear.
 #[derive(Module, Debug)]
@@ -23,8 +23,8 @@ impl Mlp {
         }
     }
 
-    /// `[batch, tokens, channels]` to the same shape.
-    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(gelu(self.fc1.forward(tokens)))
+    /// `onto`, and what the perceptron gives for `tokens`: all `[batch, tokens, channels]`.
+    pub fn add_to(&self, onto: Tensor<3>, tokens: Tensor<3>) -> Tensor<3> {
+        add_linear(&self.fc2, linear_gelu(&self.fc1, tokens), onto)
     }
 }

@@ -19,6 +19,11 @@ pub mod cpu;
 pub mod decoder;
 mod differentiable;
 mod engine;
+#[cfg(feature = "gpu")]
+mod gpu;
+#[cfg(not(feature = "gpu"))]
+#[path = "no_gpu.rs"]
+mod gpu;
 mod kernels;
 pub mod lgce;
 mod mlp;

@@ -3,10 +3,10 @@
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::{relu, softmax, tanh};
+use burn::tensor::activation::{relu, tanh};
 use burn::tensor::{Device, Tensor};
 
-use super::differentiable::gelu;
+use super::kernels::{linear_gelu, softmax};
 use super::model::LanguageFeatures;
 use super::norm::instance_norm;
 use super::trace::Trace;
@@ -50,7 +50,7 @@ impl Pwam {
         trace: &mut Trace,
     ) -> Tensor<3> {
         let [_, _, channels] = tokens.dims();
-        let vis = gelu(self.vis_project.forward(tokens.clone()));
+        let vis = linear_gelu(&self.vis_project, tokens.clone());
         let query = instance_norm(self.query.forward(tokens));
         trace.record(|| format!("{stage}.pwam.vis"), &vis.clone().swap_dims(1, 2));
         trace.record(
@@ -65,7 +65,7 @@ impl Pwam {
 
         let similarity = query.matmul(key.swap_dims(1, 2)) * (channels as f64).powf(-0.5);
         let padding = (language.mask.clone() * 1e4 - 1e4).unsqueeze_dim::<3>(1);
-        let weights = softmax(similarity + padding, 2);
+        let weights = softmax(similarity + padding);
         // Instance normalisation removes what all pixels have in common. Taking it out of the
         // weights already keeps the digits that matter where pixels attend almost alike, as they
         // do for a sentence of two word pieces: everything up to the normalisation is linear.
@@ -73,7 +73,7 @@ impl Pwam {
         let lang = instance_norm(self.lang_project.forward(weights.matmul(value)));
         trace.record(|| format!("{stage}.pwam.lang"), &lang);
 
-        gelu(self.mm_project.forward(vis * lang))
+        linear_gelu(&self.mm_project, vis * lang)
     }
 }
 

@@ -8,12 +8,16 @@ import {
   DIST, MANIFEST, PROGRAM, SITE, SLOW,
   drop, find, input, iou, lastMask, launch, nativeMask, openPage, state, status, waitForPicture, waitForState,
 } from './harness.mjs';
+import { counting, gpuCounts } from './gpu-counts.mjs';
 
 const SAMPLE = 'rotterdam-quay.jpg';
 const SAMPLE_FILE = join(DIST, 'samples', SAMPLE);
 const SAMPLE_URL = new URL(`samples/${SAMPLE}`, SITE).href;
 const TRUE_BYTES =
   MANIFEST.files.reduce((sum, file) => sum + file.bytes, 0) + statSync(join(DIST, 'pkg', PROGRAM.cpu)).size;
+
+/** What another expression on the same image may ask of WebGPU. */
+const MOST_DISPATCHES = 800;
 
 const nameOf = (url) => url.split('/').at(-1);
 const heavy = (page) => page.requests.filter((url) => /\.(bpk|wasm)$/.test(url)).map(nameOf).toSorted();
@@ -276,7 +280,7 @@ describe('with WebGPU (SwiftShader)', () => {
   after(() => browser?.close());
 
   test('a dropped image and a typed expression give the native command’s mask', { timeout: SLOW }, async () => {
-    const page = await openPage(browser, { attributes: { device: 'webgpu', resolution: '128' } });
+    const page = await openPage(browser, { attributes: { device: 'webgpu', resolution: '128' }, prepare: counting });
     await drop(page, { address: SAMPLE_URL, name: SAMPLE });
     await find(page, 'water');
     assert.equal(await state(page), 'done', await status(page));
@@ -286,6 +290,17 @@ describe('with WebGPU (SwiftShader)', () => {
     assert.deepEqual(stages, ['download', 'compiling', 'running']);
     assert.ok(await page.locator('rrsis-segment .note').isHidden(), 'no note about a fallback');
     assert.deepEqual(heavy(page), [PROGRAM.webgpu, 'text.bpk', 'vision.bpk']);
+
+    // Times are noise here and these are not; docs/benchmarks.md says what was counted.
+    const before = await gpuCounts(page);
+    await find(page, 'building');
+    assert.equal(await state(page), 'done', await status(page));
+    const after = await gpuCounts(page);
+    const asked = (what) => after[what] - before[what];
+    assert.ok(asked('dispatches') > 0 && asked('dispatches') <= MOST_DISPATCHES, JSON.stringify(after));
+    assert.equal(asked('reads'), 1, 'the mask is read once, and nothing else');
+    assert.equal(asked('pipelines'), 0, 'nothing is compiled for a second mask');
+    assert.ok(after.largestBinding <= 128 * 2 ** 20, `${after.largestBinding} bytes in a binding`);
     await page.context().close();
   });
 });

@@ -29,8 +29,8 @@ use super::config::NetworkConfig;
 use super::model::LgceNetwork;
 use super::trace::Trace;
 
-/// Epsilon of the layer normalisations on the vision side: burn's and PyTorch's default.
-const EPSILON: f32 = 1e-5;
+/// Epsilon of the layer normalisations on the vision side.
+const EPSILON: f32 = super::kernels::EPSILON as f32;
 
 /// The vision side: image and word features in, logits out.
 #[derive(Debug)]

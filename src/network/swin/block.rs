@@ -6,6 +6,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::window::{WindowAttention, WindowGrid};
 use crate::network::config::NetworkConfig;
+use crate::network::gpu;
+use crate::network::kernels::{EPSILON, layer_norm};
 use crate::network::mlp::Mlp;
 
 /// Swin block; odd blocks of a stage shift their windows by half a window.
@@ -44,8 +46,13 @@ impl SwinBlock {
 
     /// `tokens`: `[batch, height * width, channels]`; the same shape comes back.
     pub(super) fn forward(&self, tokens: Tensor<3>, grid: &WindowGrid) -> Tensor<3> {
-        let attended = self.attn.forward(self.norm1.forward(tokens.clone()), grid);
-        let tokens = tokens + attended;
-        tokens.clone() + self.mlp.forward(self.norm2.forward(tokens))
+        let position = self.attn.relative_position_bias(&tokens.device());
+        let tokens = gpu::window_attention(&self.attn, &self.norm1, &tokens, &position, grid)
+            .unwrap_or_else(|| {
+                let normed = layer_norm(&self.norm1, EPSILON, tokens.clone());
+                tokens + self.attn.forward(normed, position, grid)
+            });
+        let normed = layer_norm(&self.norm2, EPSILON, tokens.clone());
+        self.mlp.add_to(tokens, normed)
     }
 }

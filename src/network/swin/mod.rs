@@ -3,7 +3,7 @@
 
 mod block;
 mod patch;
-mod window;
+pub(in crate::network) mod window;
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig};
@@ -13,6 +13,7 @@ use self::block::SwinBlock;
 use self::patch::{PatchEmbed, PatchMerging};
 use self::window::WindowGrid;
 use super::config::NetworkConfig;
+use super::kernels::{EPSILON, layer_norm};
 use super::model::LanguageFeatures;
 use super::pwam::{LanguageGate, Pwam};
 use super::trace::Trace;
@@ -78,6 +79,13 @@ impl Swin {
         Self {
             patch_embed: PatchEmbed::new(config.embed_dim, device),
             stages,
+        }
+    }
+
+    /// Keeps what follows from the parameters alone: they must not change any more.
+    pub fn keep_position_biases(&mut self, device: &Device) {
+        for block in self.stages.iter_mut().flat_map(|stage| &mut stage.blocks) {
+            block.attn.keep_position_bias(device);
         }
     }
 
@@ -152,7 +160,7 @@ impl SwinStage {
         } = map;
         let fused = self.pwam.forward(tokens.clone(), language, name, trace);
         trace.record(|| format!("{name}.pwam_out"), &fused);
-        let output = self.output_norm.forward(fused.clone());
+        let output = layer_norm(&self.output_norm, EPSILON, fused.clone());
         trace.record(|| format!("{name}.norm_out"), &output);
         let output = TokenMap {
             tokens: output,

@@ -6,6 +6,7 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::TokenMap;
+use crate::network::kernels::{EPSILON, layer_norm};
 use crate::network::trace::Trace;
 
 /// Side of an image patch, in pixels.
@@ -37,7 +38,7 @@ impl PatchEmbed {
         let tokens = embedded
             .reshape([batch, channels, height * width])
             .swap_dims(1, 2);
-        let tokens = self.norm.forward(tokens);
+        let tokens = layer_norm(&self.norm, EPSILON, tokens);
         let map = TokenMap {
             tokens,
             height,
@@ -77,7 +78,9 @@ impl PatchMerging {
             .permute([0, 1, 3, 4, 2, 5])
             .reshape([batch, height * width, 4 * channels]);
         TokenMap {
-            tokens: self.reduction.forward(self.norm.forward(neighbours)),
+            tokens: self
+                .reduction
+                .forward(layer_norm(&self.norm, EPSILON, neighbours)),
             height,
             width,
         }

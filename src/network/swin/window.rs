@@ -9,11 +9,11 @@ use crate::network::kernels::attention_softmax;
 
 /// How a map of tokens is cut into windows.
 #[derive(Clone, Debug)]
-pub(super) struct WindowGrid {
-    height: usize,
-    width: usize,
-    window: usize,
-    shift: usize,
+pub(in crate::network) struct WindowGrid {
+    pub(in crate::network) height: usize,
+    pub(in crate::network) width: usize,
+    pub(in crate::network) window: usize,
+    pub(in crate::network) shift: usize,
 }
 
 impl WindowGrid {
@@ -28,7 +28,8 @@ impl WindowGrid {
         }
     }
 
-    fn padded(&self) -> (usize, usize) {
+    /// The map's size in whole windows.
+    pub(in crate::network) fn padded(&self) -> (usize, usize) {
         (
             self.height.next_multiple_of(self.window),
             self.width.next_multiple_of(self.window),
@@ -143,6 +144,8 @@ pub struct WindowAttention {
     /// One learned offset per head for every possible displacement: `[(2 window - 1)^2, heads]`.
     pub(in crate::network) relative_position_bias_table: Param<Tensor<2>>,
     #[module(skip)]
+    position: Option<Tensor<4>>,
+    #[module(skip)]
     pub(in crate::network) heads: usize,
     #[module(skip)]
     pub(in crate::network) window: usize,
@@ -159,14 +162,20 @@ impl WindowAttention {
                 std: 0.02,
             }
             .init([displacements, heads], device),
+            position: None,
             heads,
             window,
         }
     }
 
-    /// `tokens`: `[batch, height * width, channels]`; the same shape comes back.
-    pub(super) fn forward(&self, tokens: Tensor<3>, grid: &WindowGrid) -> Tensor<3> {
-        let device = tokens.device();
+    /// `tokens`: `[batch, height * width, channels]`; the same shape comes back. `position`: see
+    /// [`Self::relative_position_bias`].
+    pub(super) fn forward(
+        &self,
+        tokens: Tensor<3>,
+        position: Tensor<4>,
+        grid: &WindowGrid,
+    ) -> Tensor<3> {
         let windows = grid.partition(tokens);
         let [count, area, channels] = windows.dims();
         let head_dim = channels / self.heads;
@@ -183,7 +192,6 @@ impl WindowAttention {
         };
         let query = part(0) * (head_dim as f64).powf(-0.5);
         let scores = query.matmul(part(1).swap_dims(2, 3));
-        let position = self.relative_position_bias(&device);
         let context = attention_softmax(scores, position, grid.shift_mask())
             .matmul(part(2))
             .swap_dims(1, 2)
@@ -191,17 +199,25 @@ impl WindowAttention {
         grid.reverse(self.proj.forward(context))
     }
 
+    /// Keeps the bias for displacements from now on: parameters must not change any more.
+    pub(super) fn keep_position_bias(&mut self, device: &Device) {
+        self.position = Some(self.relative_position_bias(device));
+    }
+
     /// `[1, heads, window^2, window^2]`.
     pub(in crate::network) fn relative_position_bias(&self, device: &Device) -> Tensor<4> {
+        if let Some(position) = &self.position {
+            return position.clone();
+        }
         let area = self.window * self.window;
         let index = relative_position_index(self.window);
         let index = Tensor::<1, Int>::from_data(TensorData::new(index, [area * area]), device);
+        // Heads first, so that nothing has to be copied into that order.
         self.relative_position_bias_table
             .val()
-            .select(0, index)
-            .reshape([area, area, self.heads])
-            .permute([2, 0, 1])
-            .unsqueeze::<4>()
+            .swap_dims(0, 1)
+            .select(1, index)
+            .reshape([1, self.heads, area, area])
     }
 }
 
