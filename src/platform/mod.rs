@@ -27,7 +27,7 @@ pub fn team(threads: Option<usize>) -> Team {
 /// Which device the user wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The GPU where it can be used, else the CPU.
+    /// The GPU where there is one that is no software, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -66,19 +66,21 @@ impl ComputeDevice {
                     fallback: None,
                 });
             }
-            DeviceChoice::Auto | DeviceChoice::Gpu => match open_gpu().await {
-                Ok(device) => {
-                    return Ok(Self {
-                        device,
-                        name: "gpu",
-                        fallback: None,
-                    });
+            DeviceChoice::Auto | DeviceChoice::Gpu => {
+                match open_gpu(choice == DeviceChoice::Gpu).await {
+                    Ok(device) => {
+                        return Ok(Self {
+                            device,
+                            name: "gpu",
+                            fallback: None,
+                        });
+                    }
+                    Err(reason) if choice == DeviceChoice::Gpu => {
+                        return Err(DeviceError::NoGpu { reason });
+                    }
+                    Err(reason) => Some(reason),
                 }
-                Err(reason) if choice == DeviceChoice::Gpu => {
-                    return Err(DeviceError::NoGpu { reason });
-                }
-                Err(reason) => Some(reason),
-            },
+            }
         };
         Ok(Self {
             device: cpu().ok_or_else(|| no_cpu(fallback.clone()))?,
@@ -108,7 +110,7 @@ fn no_cpu(gpu: Option<String>) -> DeviceError {
 use current::open_gpu;
 
 #[cfg(not(feature = "gpu"))]
-async fn open_gpu() -> Result<Device, String> {
+async fn open_gpu(_software: bool) -> Result<Device, String> {
     Err("this build has no GPU support (cargo feature \"gpu\")".to_owned())
 }
 

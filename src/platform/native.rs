@@ -66,10 +66,52 @@ pub(super) fn team(threads: Option<usize>) -> Team {
         .clone()
 }
 
+/// `software`: whether a driver that computes on the CPU will do.
 #[cfg(feature = "gpu")]
-pub(super) async fn open_gpu() -> Result<burn::tensor::Device, String> {
-    burn::tensor::Device::wgpu_options()
-        .init_async()
+pub(super) async fn open_gpu(software: bool) -> Result<burn::tensor::Device, String> {
+    let (device, setup) = burn::tensor::Device::wgpu_options()
+        .init_with_setup_async()
         .await
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    let adapter = setup.adapter.get_info();
+    accepted(adapter.device_type, &adapter.name, software)?;
+    Ok(device)
+}
+
+/// Servers have drivers that pretend to be a GPU (Mesa's lavapipe): a hundred times as slow as our own code on the same
+/// processor, so that nobody gets one who did not ask for a GPU.
+#[cfg(feature = "gpu")]
+fn accepted(
+    kind: burn::tensor::wgpu::wgpu::DeviceType,
+    name: &str,
+    software: bool,
+) -> Result<(), String> {
+    match kind {
+        burn::tensor::wgpu::wgpu::DeviceType::Cpu if !software => {
+            Err(format!("the only adapter, {name}, computes on the CPU"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(all(test, feature = "gpu"))]
+mod tests {
+    use burn::tensor::wgpu::wgpu::DeviceType;
+
+    use super::accepted;
+
+    #[test]
+    fn a_gpu_in_software_is_taken_by_those_who_ask_for_it_alone() {
+        assert!(accepted(DeviceType::Cpu, "llvmpipe", true).is_ok());
+        let refused = accepted(DeviceType::Cpu, "llvmpipe", false).expect_err("is no GPU");
+        assert!(refused.contains("llvmpipe"), "{refused}");
+        for kind in [
+            DeviceType::DiscreteGpu,
+            DeviceType::IntegratedGpu,
+            DeviceType::VirtualGpu,
+            DeviceType::Other,
+        ] {
+            assert!(accepted(kind, "a card", false).is_ok());
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub(super) fn team(threads: Option<usize>) -> Team {
 /// Opens WebGPU. Burn panics on adapters without some features instead of refusing them, so the page
 /// asks first, before it downloads this module: `www/lib/program.js` knows what is needed.
 #[cfg(feature = "gpu")]
-pub(super) async fn open_gpu() -> Result<burn::tensor::Device, String> {
+pub(super) async fn open_gpu(_software: bool) -> Result<burn::tensor::Device, String> {
     burn::tensor::Device::wgpu_options()
         .init_async()
         .await
