@@ -8,7 +8,7 @@ const COUNTER = `
   const kernels = {};
   const names = new WeakMap();
   let kernel;
-  const before = (type, method, look) => {
+  const watch = (type, method, look) => {
     const original = type?.prototype[method];
     if (!original) return;
     type.prototype[method] = function (...args) {
@@ -17,34 +17,34 @@ const COUNTER = `
       return result;
     };
   };
-  before(self.GPUComputePassEncoder, 'setPipeline', ([pipeline]) => (kernel = names.get(pipeline)));
+  watch(self.GPUComputePassEncoder, 'setPipeline', ([pipeline]) => (kernel = names.get(pipeline)));
   for (const method of ['dispatchWorkgroups', 'dispatchWorkgroupsIndirect']) {
-    before(self.GPUComputePassEncoder, method, () => {
+    watch(self.GPUComputePassEncoder, method, () => {
       counts.dispatches += 1;
       kernels[kernel] = (kernels[kernel] ?? 0) + 1;
     });
   }
-  before(self.GPUQueue, 'submit', () => (counts.submits += 1));
-  before(self.GPUQueue, 'writeBuffer', ([, , data, , size]) => {
+  watch(self.GPUQueue, 'submit', () => (counts.submits += 1));
+  watch(self.GPUQueue, 'writeBuffer', ([, , data, , size]) => {
     counts.writes += 1;
     counts.writeBytes += size ?? data.byteLength;
   });
-  before(self.GPUDevice, 'createComputePipeline', ([{ label, compute }], pipeline) => {
+  watch(self.GPUDevice, 'createComputePipeline', ([{ label, compute }], pipeline) => {
     counts.pipelines += 1;
     names.set(pipeline, label || compute.entryPoint || 'unnamed');
   });
-  before(self.GPUDevice, 'createBuffer', ([{ size }]) => {
+  watch(self.GPUDevice, 'createBuffer', ([{ size }]) => {
     counts.buffers += 1;
     counts.bufferBytes += size;
   });
-  before(self.GPUDevice, 'createBindGroup', ([{ entries }]) => {
+  watch(self.GPUDevice, 'createBindGroup', ([{ entries }]) => {
     for (const { resource } of entries) {
       const buffer = resource.buffer ?? resource;
       const size = resource.size ?? (buffer.size ?? 0) - (resource.offset ?? 0);
       counts.largestBinding = Math.max(counts.largestBinding, size);
     }
   });
-  before(self.GPUBuffer, 'mapAsync', function ([mode]) {
+  watch(self.GPUBuffer, 'mapAsync', function ([mode]) {
     if (mode !== 1) return;
     counts.reads += 1;
     counts.readBytes += this.size;

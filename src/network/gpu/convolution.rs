@@ -1,4 +1,8 @@
 //! The CNN's blocks, channels last: 1 x 1 convolutions are products, and nothing is copied around the others.
+#![allow(
+    clippy::too_many_arguments,
+    reason = "kernels have no structures to put sizes into"
+)]
 
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;

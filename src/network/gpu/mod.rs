@@ -12,7 +12,7 @@ mod elements;
 mod rows;
 mod windows;
 
-use burn::tensor::{Device, Shape, Tensor};
+use burn::tensor::{DType, Device, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl::prelude::CubeCount;
 use burn_cubecl::kernel::into_contiguous;
@@ -34,9 +34,9 @@ fn is_plain_gpu(device: &Device) -> bool {
     !device.is_autodiff() && platform::cpu().is_none_or(|cpu| *device != cpu)
 }
 
-/// The tensor as these kernels read it. `None` where it is no GPU's.
+/// The tensor as these kernels read it. `None` where it is no GPU's, or not of f32.
 fn on_gpu<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
-    if !is_plain_gpu(&tensor.device()) {
+    if !is_plain_gpu(&tensor.device()) || tensor.dtype() != DType::F32 {
         return None;
     }
     let tensor = tensor.clone().try_into_primitive::<CubeBackend>().ok()?;

@@ -1,4 +1,8 @@
 //! Attention inside windows, from the tokens before it to those after it.
+#![allow(
+    clippy::too_many_arguments,
+    reason = "kernels have no structures to put sizes into"
+)]
 
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
