@@ -103,10 +103,22 @@ pub(super) fn statistics_of_row(
 
 /// What all units of a group have, added up.
 #[cube]
-pub(super) fn sum_of_group(
+fn sum_of_group(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: usize) -> f32 {
+    folded_over_group(value, shared, units, false)
+}
+
+/// The largest that a unit of a group has.
+#[cube]
+fn largest_of_group(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: usize) -> f32 {
+    folded_over_group(value, shared, units, true)
+}
+
+#[cube]
+fn folded_over_group(
     value: f32,
     shared: &mut Shared<[f32]>,
     #[comptime] units: usize,
+    #[comptime] largest: bool,
 ) -> f32 {
     let unit = UNIT_POS as usize;
     // Others may still read what was there.
@@ -116,27 +128,12 @@ pub(super) fn sum_of_group(
     let mut half = (units / 2).runtime();
     while half > 0 {
         if unit < half {
-            let other = shared[unit + half];
-            shared[unit] += other;
-        }
-        half /= 2;
-        sync_cube();
-    }
-    shared[0]
-}
-
-/// The largest that a unit of a group has.
-#[cube]
-fn largest_of_group(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: usize) -> f32 {
-    let unit = UNIT_POS as usize;
-    sync_cube();
-    shared[unit] = value;
-    sync_cube();
-    let mut half = (units / 2).runtime();
-    while half > 0 {
-        if unit < half {
-            let other = shared[unit + half];
-            shared[unit] = max(shared[unit], other);
+            let (own, other) = (shared[unit], shared[unit + half]);
+            if comptime!(largest) {
+                shared[unit] = max(own, other);
+            } else {
+                shared[unit] = own + other;
+            }
         }
         half /= 2;
         sync_cube();
